@@ -1,0 +1,38 @@
+"""The one list of shapes that benchmarks run."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Shape(NamedTuple):
+    """T steps, batch B, D inputs, H hidden units, L layers, each reading the one below."""
+
+    name: str
+    steps: int
+    batch: int
+    inputs: int
+    units: int
+    layers: int = 1
+
+    def flops(self, gates: int) -> int:
+        """Of the products of one forward pass; training takes three times as many."""
+        rows = self.steps * self.batch
+        widths = [self.inputs] + [self.units] * (self.layers - 1)
+        return sum(2 * rows * gates * self.units * (width + self.units) for width in widths)
+
+
+SHAPES = (
+    Shape("stream-128", 1, 1, 128, 128),
+    Shape("stream-384", 1, 1, 384, 384),
+    Shape("rl-step", 1, 16, 64, 256),
+    Shape("seq-b1", 100, 1, 128, 256),
+    Shape("addition", 12, 128, 12, 128),
+    Shape("forecast", 100, 64, 8, 64),
+    Shape("sentiment", 200, 32, 128, 128),
+    Shape("char-rnn", 50, 50, 65, 512, 2),
+    Shape("asr", 100, 32, 512, 1024),
+    Shape("long", 5000, 4, 32, 128),
+    Shape("tiny", 20, 8, 16, 32),
+)
+CELLS = ("lstm", "gru", "rnn_tanh")

@@ -1,0 +1,41 @@
+// Where threads wait for each other: first awake, as the wait is short when the work is split well, then asleep.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <mutex>
+
+#include "base/aligned.hpp"
+
+namespace pyrnn {
+
+// A number that one thread sets and others wait for: a bounded spin, then sleep.
+class alignas(cache_line_bytes) Signal {
+ public:
+  std::uint32_t value() const noexcept { return value_.load(std::memory_order_acquire); }
+  void set(std::uint32_t value) noexcept;
+  // Returns once the value is `wanted`; spins for at most about spin_us before it sleeps.
+  void wait(std::uint32_t wanted, int spin_us) noexcept;
+
+ private:
+  std::atomic<std::uint32_t> value_{0};
+  std::atomic<std::uint32_t> sleepers_{0};
+  std::mutex mutex_;
+  std::condition_variable changed_;
+};
+
+// All parties leave wait() after the last has entered; reusable at once.
+class Barrier {
+ public:
+  explicit Barrier(int parties) noexcept : parties_(parties) {}
+  void wait() noexcept;
+  static void wait_of(void* barrier) noexcept { static_cast<Barrier*>(barrier)->wait(); }
+
+ private:
+  const int parties_;
+  alignas(cache_line_bytes) std::atomic<int> arrived_{0};
+  Signal epoch_;
+};
+
+}  // namespace pyrnn

@@ -1,0 +1,183 @@
+// One direction of one call: its job for the kernels and the memory behind it.
+#pragma once
+
+#include <cstring>
+#include <memory>
+
+#include "base/float_mode.hpp"
+#include "bindings/arrays.hpp"
+#include "bindings/pool.hpp"
+#include "bindings/weights.hpp"
+
+namespace pyrnn::bindings {
+
+// Arguments of one direction that are not shared with the other.
+template <class T>
+struct DirectionInputs {
+  Input<T> x_scale, h_scale;
+  Input<T> state[max_states];
+  Input<T> zoneout[max_states];
+  Bools zoneout_bools[max_states];
+  bool zoneout_shared = false;  // one array for all states
+};
+
+template <class T>
+struct SharedInputs {
+  Input<T> x;
+  Integers lengths;
+  Bools mask, resets;
+  bool hold = false;
+};
+
+template <class T>
+struct Pass {
+  std::shared_ptr<WeightsOf<T>> weights;
+  std::uint64_t weights_version = 0;
+  bool weights_given = false;  // by the caller, as Weights
+  py::object x;                // keeps job.x alive
+  bool x_batch_major = false;
+  bool state_is_tuple = false;
+  SequenceJob<T> job{};
+  Block memory;
+
+  const CellKernels<T>& kernels() const { return weights->kernels; }
+  const CellFacts& facts() const { return weights->kernels.facts; }
+  index_t lanes() const { return weights->table.lanes; }
+  index_t panels() const { return (job.units + lanes() - 1) / lanes(); }
+  // Where a state after `step` steps lies.
+  const T* state_at(int i, index_t step) const {
+    return job.state[i] + (job.keep ? step : step & 1) * job.batch * job.pitch;
+  }
+
+  void prepare(std::shared_ptr<WeightsOf<T>> new_weights, const SharedInputs<T>& shared,
+               const DirectionInputs<T>& own, bool reverse, bool keep, index_t hoisted_steps, Block recycled);
+
+ private:
+  index_t carve(Carver carver, const SharedInputs<T>& shared, const DirectionInputs<T>& own);
+  void fill(const SharedInputs<T>& shared, const DirectionInputs<T>& own);
+  void fill_zoneout(T* to, const T* floats, index_t row, index_t step, const std::uint8_t* bools) const;
+};
+
+// Elements between two rows of a state: whole vectors, and no multiple of 4 KiB, whose rows would share cache sets.
+template <class T>
+index_t pitch_of(index_t units, index_t lanes) {
+  const index_t pitch = (units + lanes - 1) / lanes * lanes;
+  return pitch * static_cast<index_t>(sizeof(T)) % 4096 == 0 ? pitch + lanes : pitch;
+}
+
+// Rows of `units` elements into rows of `pitch`, the rest 0.
+template <class T>
+void pad_rows(T* to, index_t pitch, const T* from, index_t row, index_t rows, index_t units) {
+  const auto bytes = static_cast<std::size_t>(units) * sizeof(T);
+  const auto rest = static_cast<std::size_t>(pitch - units) * sizeof(T);
+  for (index_t b = 0; b < rows; ++b) {
+    if (from) std::memcpy(to + b * pitch, from + b * row, bytes);
+    std::memset(static_cast<void*>(to + b * pitch + (from ? units : 0)), 0, from ? rest : rest + bytes);
+  }
+}
+
+template <class T>
+void copy_rows(T* to, index_t to_row, const T* from, index_t from_row, index_t rows, index_t n) {
+  if (to_row == n && from_row == n) {
+    if (rows > 0) std::memcpy(to, from, static_cast<std::size_t>(rows * n) * sizeof(T));
+    return;
+  }
+  for (index_t r = 0; r < rows; ++r)
+    std::memcpy(to + r * to_row, from + r * from_row, static_cast<std::size_t>(n) * sizeof(T));
+}
+
+template <class T>
+index_t Pass<T>::carve(Carver carver, const SharedInputs<T>& shared, const DirectionInputs<T>& own) {
+  const CellFacts& cell = facts();
+  const index_t rows = job.steps * job.batch, row = job.pitch;
+  const index_t kept = (job.keep ? job.steps : 1) * job.batch;
+  const index_t states = (job.keep ? job.steps + 1 : 2) * job.batch * row;
+  job.zeros = carver.take<T>(row);
+  job.lengths = shared.lengths.owner ? carver.take<std::int64_t>(job.batch) : nullptr;
+  job.mask = shared.mask.owner ? carver.take<std::uint8_t>(rows) : nullptr;
+  job.resets = shared.resets.owner ? carver.take<std::uint8_t>(rows) : nullptr;
+  job.x_scale = own.x_scale ? carver.take<T>(job.batch * job.inputs) : nullptr;
+  job.x_scaled = own.x_scale ? carver.take<T>(kept * job.inputs) : nullptr;
+  job.h_scale = own.h_scale ? carver.take<T>(job.batch * row) : nullptr;
+  for (int i = 0; i < cell.states; ++i) {
+    const bool given = own.zoneout[i] || own.zoneout_bools[i].owner;
+    job.zoneout[i] = i > 0 && own.zoneout_shared ? job.zoneout[0] : given ? carver.take<T>(rows * row) : nullptr;
+    job.state[i] = carver.take<T>(states);
+  }
+  job.operand[0] = own.h_scale ? carver.take<T>(states) : nullptr;
+  for (int phase = 1; phase < cell.phases; ++phase) job.operand[phase] = carver.take<T>(kept * row);
+  const bool slots = job.keep || cell.phases > 1;
+  job.slots = slots ? carver.take<T>(kept * panels() * cell.slots * lanes()) : nullptr;
+  const index_t sums = job.hoisted_steps * job.batch * panels() * cell.sums * lanes();
+  job.hoisted = job.hoisted_steps > 0 ? carver.take<T>(sums) : nullptr;
+  return carver.used();
+}
+
+template <class T>
+void Pass<T>::fill_zoneout(T* to, const T* floats, index_t row, index_t step, const std::uint8_t* bools) const {
+  for (index_t t = 0; t < job.steps; ++t) {
+    for (index_t b = 0; b < job.batch; ++b) {
+      T* keep = to + (t * job.batch + b) * job.pitch;
+      const index_t from = bools ? (t * job.batch + b) * job.units : t * step + b * row;
+      for (index_t u = 0; u < job.units; ++u) keep[u] = bools ? static_cast<T>(bools[from + u] != 0) : floats[from + u];
+      for (index_t u = job.units; u < job.pitch; ++u) keep[u] = T(0);
+    }
+  }
+}
+
+template <class T>
+void Pass<T>::fill(const SharedInputs<T>& shared, const DirectionInputs<T>& own) {
+  // The job's pointers are to const; the memory behind them is this pass's own.
+  const auto copy = [](const void* to, const void* from, index_t bytes) {
+    if (to && bytes > 0) std::memcpy(const_cast<void*>(to), from, static_cast<std::size_t>(bytes));
+  };
+  const index_t rows = job.steps * job.batch;
+  pad_rows<T>(const_cast<T*>(job.zeros), job.pitch, nullptr, 0, 1, job.units);
+  copy(job.lengths, shared.lengths.data, job.batch * static_cast<index_t>(sizeof(std::int64_t)));
+  copy(job.mask, shared.mask.data, rows);
+  copy(job.resets, shared.resets.data, rows);
+  if (own.x_scale)
+    copy_rows(const_cast<T*>(job.x_scale), job.inputs, own.x_scale.data, own.x_scale.stride[0], job.batch, job.inputs);
+  if (own.h_scale) {
+    pad_rows(const_cast<T*>(job.h_scale), job.pitch, own.h_scale.data, own.h_scale.stride[0], job.batch, job.units);
+    pad_rows<T>(job.operand[0], job.pitch, nullptr, 0, job.batch, job.units);
+  }
+  for (int i = 0; i < facts().states; ++i) {
+    pad_rows(job.state[i], job.pitch, own.state[i].data, own.state[i].stride[0], job.batch, job.units);
+    if (job.zoneout[i] && !(i > 0 && own.zoneout_shared)) {
+      const Input<T>& zoneout = own.zoneout[i];
+      fill_zoneout(const_cast<T*>(job.zoneout[i]), zoneout.data, zoneout.stride[1], zoneout.stride[0],
+                   own.zoneout_bools[i].data);
+    }
+  }
+}
+
+template <class T>
+void Pass<T>::prepare(std::shared_ptr<WeightsOf<T>> new_weights, const SharedInputs<T>& shared,
+                      const DirectionInputs<T>& own, bool reverse, bool keep,
+                      index_t hoisted_steps, Block recycled) {
+  weights = std::move(new_weights);
+  weights_version = weights->version.load();
+  job = {};
+  job.steps = shared.x.shape[0];
+  job.batch = shared.x.shape[1];
+  job.inputs = weights->inputs;
+  job.units = weights->units;
+  job.pitch = pitch_of<T>(job.units, lanes());
+  job.reverse = reverse;
+  job.hold = shared.hold;
+  job.keep = keep;
+  job.weights = weights->packed();
+  if (keep) x = shared.x.owner;
+  x_batch_major = shared.x.batch_major;
+  job.x = shared.x.data;
+  job.x_t = shared.x.stride[0];
+  job.x_b = shared.x.stride[1];
+  job.hoisted_steps = own.x_scale && !keep ? 0 : hoisted_steps;
+  const index_t bytes = carve(Carver(), shared, own);
+  memory = recycled.bytes() >= bytes ? std::move(recycled) : Block(bytes);
+  carve(Carver(memory.data()), shared, own);
+  fill(shared, own);
+}
+
+}  // namespace pyrnn::bindings

@@ -1,0 +1,83 @@
+#include "bindings/pool.hpp"
+
+#include <algorithm>
+#include <atomic>
+#include <new>
+
+namespace pyrnn::bindings {
+namespace {
+
+constexpr int max_free = 24;
+constexpr std::ptrdiff_t max_free_bytes = std::ptrdiff_t{1} << 30;  // the newest block is kept even where it is larger
+constexpr std::ptrdiff_t smallest = 4096;
+
+struct Piece {
+  void* data;
+  std::ptrdiff_t bytes;
+};
+
+void release(Piece piece) noexcept { ::operator delete(piece.data, std::align_val_t{64}); }
+
+// Oldest first. A lock that is not free at once is not waited for: the system's allocator serves that call, and
+// the child of a fork, where the holder of the lock may not exist, cannot hang.
+class Pool {
+ public:
+  Piece take(std::ptrdiff_t bytes) {
+    bytes = std::max(smallest, (bytes + 63) / 64 * 64);
+    if (!taken_.test_and_set(std::memory_order_acquire)) {
+      int best = -1;
+      for (int i = 0; i < n_; ++i) {
+        const bool fits = free_[i].bytes >= bytes && free_[i].bytes / 2 <= bytes;
+        if (fits && (best < 0 || free_[i].bytes <= free_[best].bytes)) best = i;
+      }
+      const Piece piece = best >= 0 ? remove(best) : Piece{nullptr, 0};
+      taken_.clear(std::memory_order_release);
+      if (piece.data) return piece;
+    }
+    return {::operator new(static_cast<std::size_t>(bytes), std::align_val_t{64}), bytes};
+  }
+
+  void give(Piece piece) noexcept {
+    if (taken_.test_and_set(std::memory_order_acquire)) return release(piece);
+    Piece dropped[max_free];
+    int n_dropped = 0;
+    while (n_ > 0 && (n_ == max_free || bytes_ + piece.bytes > max_free_bytes)) dropped[n_dropped++] = remove(0);
+    free_[n_++] = piece;
+    bytes_ += piece.bytes;
+    taken_.clear(std::memory_order_release);
+    for (int i = 0; i < n_dropped; ++i) release(dropped[i]);
+  }
+
+ private:
+  Piece remove(int i) noexcept {
+    const Piece piece = free_[i];
+    std::copy(free_ + i + 1, free_ + n_, free_ + i);
+    --n_;
+    bytes_ -= piece.bytes;
+    return piece;
+  }
+
+  std::atomic_flag taken_ = ATOMIC_FLAG_INIT;
+  Piece free_[max_free];
+  int n_ = 0;
+  std::ptrdiff_t bytes_ = 0;
+};
+
+Pool& pool() {
+  static Pool* const instance = new Pool;  // leaked: blocks may be freed after static objects are gone
+  return *instance;
+}
+
+}  // namespace
+
+Block::Block(std::ptrdiff_t bytes) {
+  const Piece piece = pool().take(bytes);
+  data_ = piece.data;
+  bytes_ = piece.bytes;
+}
+
+Block::~Block() {
+  if (data_) pool().give({data_, bytes_});
+}
+
+}  // namespace pyrnn::bindings

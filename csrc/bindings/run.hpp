@@ -1,0 +1,236 @@
+// Runs the stages of a call on the thread team in chunks of steps, looking for signals between them.
+#pragma once
+
+#include <algorithm>
+#include <chrono>
+#include <deque>
+#include <optional>
+
+#include "base/barrier.hpp"
+#include "base/cpu_count.hpp"
+#include "base/float_mode.hpp"
+#include "base/team.hpp"
+#include "bindings/pass.hpp"
+#include "bindings/plan.hpp"
+#include "dispatch/report.hpp"
+
+namespace pyrnn::bindings {
+
+// Private arguments of tests: which table, split and tile height to use. 0 and null: not forced.
+struct Force {
+  const char* isa = nullptr;
+  Split split{0, 0, 0};
+  index_t tile_rows = 0;
+  index_t hoisted_steps = -1;  // 0: no hoisting
+  bool any_split() const { return split.directions || split.batch || split.units; }
+};
+
+class GilRelease {
+ public:
+  GilRelease() : state_(PyEval_SaveThread()) {}
+  ~GilRelease() { PyEval_RestoreThread(state_); }
+  GilRelease(const GilRelease&) = delete;
+  GilRelease& operator=(const GilRelease&) = delete;
+
+ private:
+  PyThreadState* state_;
+};
+
+template <class T>
+Work work_of(const KernelTable<T>& table, const CellFacts& facts, index_t directions, index_t steps, index_t batch,
+             index_t inputs, index_t units, bool backward) {
+  return {directions,   steps,       batch,           inputs,    units,   facts.gates,
+          facts.phases, table.lanes, table.tile_rows, sizeof(T), backward};
+}
+
+constexpr double keep_gil_ns = 20e3;
+constexpr double chunk_ns = 15e6;        // between two looks for signals
+constexpr double uninterrupted_ns = 3e6;  // calls estimated shorter than that never look
+
+template <class T>
+class Runner {
+ public:
+  enum class Stage { forward, backward, input_gradients, weight_gradients };
+
+  Runner(const char* call, Pass<T>* const* passes, int n_passes, bool backward, index_t threads, const Force& force)
+      : passes_(passes), n_passes_(n_passes), force_(force) {
+    const Pass<T>& first = *passes[0];
+    const KernelTable<T>& table = first.weights->table;
+    const index_t units = std::max(first.job.units, passes[n_passes - 1]->job.units);
+    work_ = work_of(table, first.facts(), n_passes, first.job.steps, first.job.batch, first.job.inputs, units, backward);
+    split_ = force.any_split() ? forced(force, passes, n_passes) : plan(work_, threads);
+    estimate_ns_ = estimate_ns(work_, split_);
+    Report& report = last_report();
+    const bool copied = report.copied_inputs;
+    report = Report{};
+    report.call = call;
+    report.isa = table.isa;
+    report.dtype = text_of(dtype_of<T>);
+    report.cell = first.facts().name;
+    report.tile_rows = static_cast<int>(force.tile_rows);
+    report.copied_inputs = copied;
+    report.packed_weights = first.weights_given;
+    report.hoisted = !backward && first.job.hoisted;
+  }
+
+  // Whether the call may come back for signals before it is done: then results must wait in private memory.
+  bool interruptible() const { return estimate_ns_ > uninterrupted_ns; }
+
+  void forward() {
+    begin();
+    chunks(Stage::forward, work_.steps, false, 1.0);
+    finish();
+  }
+
+  void backward(bool need_dx) {
+    begin();
+    const index_t rows = passes_[0]->kernels().weight_block_steps(work_.batch);
+    const double share = need_dx ? 0.4 : 0.6;
+    chunks(Stage::backward, work_.steps, true, share);
+    if (need_dx) chunks(Stage::input_gradients, work_.steps, false, 0.3);
+    chunks(Stage::weight_gradients, (work_.steps + rows - 1) / rows, true, share);
+    finish();
+  }
+
+ private:
+  static Split forced(const Force& force, Pass<T>* const* passes, int n_passes) {
+    const auto one = [](index_t parts) { return std::max<index_t>(parts, 1); };
+    const Split split{one(force.split.directions), one(force.split.batch), one(force.split.units)};
+    if (split.directions > n_passes)
+      value_error("_force", "at most " + std::to_string(n_passes) + " directions", std::to_string(split.directions));
+    if (split.batch > one(passes[0]->job.batch))
+      value_error("_force", "at most B = " + std::to_string(passes[0]->job.batch) + " batch parts",
+                  std::to_string(split.batch));
+    for (int i = 0; i < n_passes; ++i)
+      if (split.units > passes[i]->panels())
+        value_error("_force", "at most " + std::to_string(passes[i]->panels()) + " unit parts",
+                    std::to_string(split.units));
+    return split;
+  }
+
+  void begin() {
+    if (estimate_ns_ > keep_gil_ns) released_.emplace();
+    const index_t wanted = split_.workers();
+    if (wanted > 1) lease_.emplace(static_cast<int>(wanted));
+    busy_ = lease_ && lease_->busy();
+    if (lease_ && lease_->workers() < wanted) split_ = {};
+    if (split_.units > 1) {
+      barriers_.emplace();
+      for (index_t i = 0; i < split_.directions * split_.batch; ++i)
+        barriers_->emplace_back(static_cast<int>(split_.units));
+    }
+    for (int i = 0; i < n_passes_; ++i) {
+      const SequenceJob<T>& job = passes_[i]->job;
+      scratch_bytes_ = std::max(scratch_bytes_, passes_[i]->kernels().scratch_bytes(job.steps, job.batch, job.inputs, job.units));
+    }
+    scratch_bytes_ = (scratch_bytes_ + 127) / 64 * 64;
+    scratch_ = Block(scratch_bytes_ * split_.workers());
+  }
+
+  void finish() {
+    Report& report = last_report();
+    report.workers = static_cast<int>(split_.workers());
+    report.direction_parts = static_cast<int>(split_.directions);
+    report.batch_parts = static_cast<int>(split_.batch);
+    report.unit_parts = static_cast<int>(split_.units);
+    report.chunks = n_chunks_;
+    report.busy = busy_;
+    report.gil_released = released_.has_value();
+    lease_.reset();
+    released_.reset();
+  }
+
+  void chunks(Stage stage, index_t count, bool downwards, double share) {
+    if (count == 0 || work_.batch == 0) return;
+    const double estimate = estimate_ns_ * share / static_cast<double>(count);
+    index_t size = interruptible() ? items(estimate * 2, count) : count;
+    for (index_t done = 0; done < count;) {
+      if (n_chunks_ > 0 && interruptible()) look_for_signals();
+      size = std::min(size, count - done);
+      stage_ = stage;
+      begin_ = downwards ? count - done - size : done;
+      end_ = begin_ + size;
+      const auto start = std::chrono::steady_clock::now();
+      run_chunk();
+      done += size;
+      ++n_chunks_;
+      const std::chrono::duration<double, std::nano> took = std::chrono::steady_clock::now() - start;
+      size = std::min(items(took.count() / static_cast<double>(size), count), size * 4);
+    }
+  }
+
+  static index_t items(double ns_each, index_t count) {
+    const double fit = chunk_ns / std::max(ns_each, 1.0);
+    return std::max<index_t>(1, fit < static_cast<double>(count) ? static_cast<index_t>(fit) : count);
+  }
+
+  void run_chunk() {
+    const FlushDenormals flush;
+    if (split_.workers() == 1) {
+      work(0);
+    } else {
+      lease_->run([](int worker, void* self) { static_cast<Runner*>(self)->work(worker); }, this);
+    }
+  }
+
+  // Called on every thread of the team, without the GIL.
+  void work(index_t worker) {
+    const index_t workers = split_.batch * split_.units;  // of one direction
+    const index_t direction = worker / workers, place = worker % workers;
+    const index_t row_part = place / split_.units;
+    Share share{};
+    share.batch_begin = work_.batch * row_part / split_.batch;
+    share.batch_end = work_.batch * (row_part + 1) / split_.batch;
+    share.unit_part = place % split_.units;
+    share.unit_parts = split_.units;
+    share.worker = place;
+    share.workers = workers;
+    if (split_.units > 1) {
+      share.barrier = &Barrier::wait_of;
+      share.barrier_of = &(*barriers_)[static_cast<std::size_t>(direction * split_.batch + row_part)];
+    }
+    share.scratch = static_cast<char*>(scratch_.data()) + worker * scratch_bytes_;
+    share.tile_rows = force_.tile_rows;
+    for (int i = 0; i < n_passes_; ++i)
+      if (split_.directions == 1 || direction == i) run_stage(*passes_[i], share);
+  }
+
+  void run_stage(const Pass<T>& pass, const Share& share) const {
+    const CellKernels<T>& kernels = pass.kernels();
+    switch (stage_) {
+      case Stage::forward: return kernels.forward_steps(&pass.job, &share, begin_, end_);
+      case Stage::backward: return kernels.backward_steps(&pass.job, &share, begin_, end_);
+      case Stage::input_gradients: return kernels.input_gradients(&pass.job, &share, begin_, end_);
+      case Stage::weight_gradients: return kernels.weight_gradients(&pass.job, &share, begin_, end_);
+    }
+  }
+
+  void look_for_signals() {
+    const bool was_released = released_.has_value();
+    released_.reset();
+    if (PyErr_CheckSignals() != 0) {
+      lease_.reset();
+      throw py::error_already_set();
+    }
+    if (was_released) released_.emplace();
+  }
+
+  Pass<T>* const* passes_;
+  const int n_passes_;
+  const Force force_;
+  Work work_;
+  Split split_;
+  double estimate_ns_ = 0;
+  Stage stage_ = Stage::forward;
+  index_t begin_ = 0, end_ = 0;
+  long n_chunks_ = 0;
+  bool busy_ = false;
+  index_t scratch_bytes_ = 0;
+  Block scratch_;
+  std::optional<std::deque<Barrier>> barriers_;  // one for the workers that share rows
+  // In this order: on the way out the lease goes first, then the GIL comes back.
+  std::optional<GilRelease> released_;
+  std::optional<TeamLease> lease_;
+};
+
+}  // namespace pyrnn::bindings

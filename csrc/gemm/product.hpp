@@ -1,0 +1,127 @@
+// Products of rows with packed column blocks, and of columns with rows, built on the register tile.
+// They know neither cells nor time: rows are lists of pointers.
+//   columns   [ceil(N / L)][K][L]   block n holds columns n * L .. n * L + L of a (K, N) matrix, zero past N
+#pragma once
+
+#include "gemm/tile.hpp"
+
+namespace pyrnn::PYRNN_NS {
+
+// A row as runs of contiguous elements: a plain row is one run, a row of gate gradients has one a panel.
+struct RowRuns {
+  index_t first, length, stride, count;
+};
+
+// out[r] = rows[r] * columns, or += ; times scale[r] element by element where there is a scale.
+// A chain starts from `first` (N values, the same for all rows), from what out holds (`resume`), or from 0.
+struct RowProduct {
+  const Real* const* rows;
+  RowRuns runs;
+  const Real* columns;
+  index_t K;                          // rows of a column block
+  index_t column_first, column_step;  // the block's row that a run begins at: column_first + run * column_step
+  Real* const* out;
+  const Real* first;  // or null
+  bool resume;
+  const Real* const* scale;  // or null
+  bool add;
+  index_t width;  // N: elements of a row of out
+};
+
+template <int R, int Q>
+PYRNN_INLINE void product_tile(const RowProduct& product, index_t row, index_t block) {
+  Vec sums[R][Q][1];
+#pragma GCC unroll 8
+  for (int r = 0; r < R; ++r)
+#pragma GCC unroll 8
+    for (int q = 0; q < Q; ++q) {
+      const index_t at = (block + q) * lanes, width = min_of(lanes, product.width - at);
+      const Real* start = product.resume ? product.out[row + r] : product.first;
+      sums[r][q][0] = start ? Vec::load(start + at, width) : Vec::zero();
+    }
+  const Real* columns = product.columns + (block * product.K + product.column_first) * lanes;
+  for (index_t i = 0; i < product.runs.count; ++i, columns += product.column_step * lanes) {
+    const Real* run[R];
+#pragma GCC unroll 8
+    for (int r = 0; r < R; ++r) run[r] = product.rows[row + r] + product.runs.first + i * product.runs.stride;
+    accumulate<Identity<1>>(sums, run, columns, lanes, product.K * lanes, product.runs.length);
+  }
+#pragma GCC unroll 8
+  for (int r = 0; r < R; ++r)
+#pragma GCC unroll 8
+    for (int q = 0; q < Q; ++q) {
+      const index_t at = (block + q) * lanes, width = min_of(lanes, product.width - at);
+      Real* out = product.out[row + r] + at;
+      const Vec scale = product.scale ? Vec::load(product.scale[row + r] + at, width) : Vec::set1(Real(1));
+      const Vec start = product.add ? Vec::load(out, width) : Vec::zero();
+      fma(sums[r][q][0], scale, start).store(out, width);
+    }
+}
+
+// All rows against column blocks [block_begin, block_end). Column blocks outside, rows inside: a group of blocks
+// stays in the cache while the rows pass.
+inline void multiply_rows(const RowProduct& product, index_t n_rows, index_t max_rows, index_t block_begin,
+                          index_t block_end) {
+  for (index_t block = block_begin; block < block_end; block += max_tile_panels) {
+    const index_t end = min_of(block + max_tile_panels, block_end);
+    for_row_tiles(n_rows, max_rows, [&](auto height, index_t row) PYRNN_INLINE_LAMBDA {
+      constexpr int R = decltype(height)::value;
+      constexpr int Q = panels_of_tile(R, 1);
+      index_t b = block;
+      for (; b + Q <= end; b += Q) product_tile<R, Q>(product, row, b);
+      for (; b < end; ++b) product_tile<R, 1>(product, row, b);
+    });
+  }
+}
+
+// total[(k + r) * total_row + place[n] * L + lane] += sum over i of columns[i][k + r] * rows[i][offset + n * L + lane],
+// for places inside a row of `width`; each sum one chain in row order that starts from 0.
+struct OuterProduct {
+  const Real* const* columns;
+  const Real* const* rows;
+  index_t n_rows, offset;
+  Real* total;
+  index_t total_row;
+  const int* place;  // of each of the N blocks of L in a row of the total
+  index_t width;     // elements of a row of the total
+};
+
+template <int R, int N>
+PYRNN_INLINE void outer_tile(const OuterProduct& product, index_t k) {
+  Vec sums[R][N];
+#pragma GCC unroll 8
+  for (int r = 0; r < R; ++r)
+#pragma GCC unroll 8
+    for (int n = 0; n < N; ++n) sums[r][n] = Vec::zero();
+  for (index_t i = 0; i < product.n_rows; ++i) {
+    const Real* row = product.rows[i] + product.offset;
+    const Real* column = product.columns[i] + k;
+    Vec block[N];
+#pragma GCC unroll 8
+    for (int n = 0; n < N; ++n) block[n] = Vec::load(row + n * lanes);
+#pragma GCC unroll 8
+    for (int r = 0; r < R; ++r) {
+      const Vec a = Vec::set1(column[r]);
+#pragma GCC unroll 8
+      for (int n = 0; n < N; ++n) sums[r][n] = fma(a, block[n], sums[r][n]);
+    }
+  }
+#pragma GCC unroll 8
+  for (int r = 0; r < R; ++r)
+#pragma GCC unroll 8
+    for (int n = 0; n < N; ++n) {
+      const index_t place = product.place[n] * lanes, width = min_of(lanes, product.width - place);
+      Real* at = product.total + (k + r) * product.total_row + place;
+      (Vec::load(at, width) + sums[r][n]).store(at, width);
+    }
+}
+
+// Rows [k_begin, k_end) of the total, N blocks wide.
+template <int N>
+void add_outer_product(const OuterProduct& product, index_t k_begin, index_t k_end) {
+  for_row_tiles(k_end - k_begin, tile_rows, [&](auto height, index_t first) PYRNN_INLINE_LAMBDA {
+    outer_tile<decltype(height)::value, N>(product, k_begin + first);
+  });
+}
+
+}  // namespace pyrnn::PYRNN_NS

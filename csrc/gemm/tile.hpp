@@ -1,0 +1,101 @@
+// The register tile: the inner loops of every product, on accumulators that stay in registers.
+// A tile has R rows, Q panels side by side and A sums a panel; each sum is one chain of FMAs in k order.
+#pragma once
+
+#include "kernel_table.hpp"
+#include "simd/vec.hpp"
+
+namespace pyrnn::PYRNN_NS {
+
+// For generic lambdas, which take it behind their parameters.
+#define PYRNN_INLINE_LAMBDA __attribute__((always_inline))
+
+constexpr index_t lanes = Vec::lanes;
+
+// Accumulators that fit beside the weights of one k and a broadcast.
+constexpr int tile_sums = vector_registers >= 32 ? 24 : 12;
+constexpr int tile_rows = tile_sums / 4;
+// FMAs that must be in flight to hide the latency of one: below it a tile takes more panels a broadcast.
+constexpr int max_tile_panels = 4;
+
+// Panels side by side that fill the registers for R rows of A sums.
+constexpr int panels_of_tile(int rows, int sums) {
+  int panels = max_tile_panels;
+  while (panels > 1 && rows * panels * sums > tile_sums) panels /= 2;
+  return panels;
+}
+
+template <int N>
+struct Int {
+  static constexpr int value = N;
+};
+
+constexpr index_t ceil_div(index_t a, index_t b) { return (a + b - 1) / b; }
+constexpr index_t min_of(index_t a, index_t b) { return a < b ? a : b; }
+constexpr index_t max_of(index_t a, index_t b) { return a > b ? a : b; }
+
+// Calls tile(Int<R>, begin) over n rows in tiles of nearly equal height: 50 rows are 5 x 6 + 4 x 5, not 8 x 6 + 2.
+template <class Tile>
+PYRNN_INLINE void for_row_tiles(index_t n, index_t max_rows, const Tile& tile) {
+  const index_t tiles = ceil_div(n, max_rows);
+  index_t begin = 0;
+  for (index_t i = 0; i < tiles; ++i) {
+    const index_t end = n * (i + 1) / tiles;
+    switch (end - begin) {
+      case 1:
+        tile(Int<1>{}, begin);
+        break;
+      case 2:
+        tile(Int<2>{}, begin);
+        break;
+      case 3:
+        tile(Int<3>{}, begin);
+        break;
+      case 4:
+        if constexpr (tile_rows >= 4) tile(Int<4>{}, begin);
+        break;
+      case 5:
+        if constexpr (tile_rows >= 5) tile(Int<5>{}, begin);
+        break;
+      case 6:
+        if constexpr (tile_rows >= 6) tile(Int<6>{}, begin);
+        break;
+      default:
+        break;
+    }
+    begin = end;
+  }
+}
+static_assert(tile_rows <= 6, "for_row_tiles knows heights up to 6");
+
+// sums[r][q][Map::sum(n)] += a[r][k] * w[k * w_k + q * w_q + n * L] for k in order, n < N.
+// Map::sum(n) says which sum block n of the weights adds to; Map::blocks is N.
+template <class Map, int R, int Q, int A>
+PYRNN_INLINE void accumulate(Vec (&sums)[R][Q][A], const Real* const (&a)[R], const Real* w, index_t w_k, index_t w_q,
+                             index_t k_end) {
+  constexpr int N = Map::blocks;
+  for (index_t k = 0; k < k_end; ++k) {
+    Vec block[Q][N];
+#pragma GCC unroll 8
+    for (int q = 0; q < Q; ++q)
+#pragma GCC unroll 8
+      for (int n = 0; n < N; ++n) block[q][n] = Vec::load(w + k * w_k + q * w_q + n * lanes);
+#pragma GCC unroll 8
+    for (int r = 0; r < R; ++r) {
+      const Vec a_rk = Vec::set1(a[r][k]);
+#pragma GCC unroll 8
+      for (int q = 0; q < Q; ++q)
+#pragma GCC unroll 8
+        for (int n = 0; n < N; ++n) sums[r][q][Map::sum(n)] = fma(a_rk, block[q][n], sums[r][q][Map::sum(n)]);
+    }
+  }
+}
+
+// Keeps blocks 0 .. N - 1 in place: the map of a plain matrix product.
+template <int N>
+struct Identity {
+  static constexpr int blocks = N;
+  static constexpr int sum(int n) { return n; }
+};
+
+}  // namespace pyrnn::PYRNN_NS

@@ -1,0 +1,212 @@
+// Forward over the steps of a sequence: products on register tiles, the cell's function on the accumulators.
+#pragma once
+
+#include "sequence/input_sums.hpp"
+
+namespace pyrnn::PYRNN_NS {
+
+template <class Cell>
+struct Forward {
+  using L = Layout<Cell>;
+  using Step = ForwardStep<L::states, L::slots>;
+
+  const Job& job;
+  const Share& share;
+  const std::int32_t* rows;  // active in this step
+  index_t n_rows;
+  index_t s;
+
+  // Row and block of units in which the epilogue works.
+  struct Place {
+    index_t b, p;
+    bool cut;
+  };
+
+  PYRNN_INLINE Vec load_state(int i, Place at) const {
+    const Real* row = at.cut ? job.zeros : job.state[i] + state_offset(job, s, at.b);
+    return Vec::load(row + at.p * lanes);
+  }
+
+  PYRNN_INLINE void store_states(const Step& step, Place at) const {
+    const index_t t = time_of(job, s), unit = at.p * lanes;
+    Vec next[L::states];
+#pragma GCC unroll 4
+    for (int i = 0; i < L::states; ++i) {
+      next[i] = step.next[i];
+      if (job.zoneout[i]) {
+        const Vec keep = Vec::load(job.zoneout[i] + (t * job.batch + at.b) * job.pitch + unit);
+        next[i] = fma(keep, step.prev[i], (Vec::set1(Real(1)) - keep) * next[i]);
+      }
+      next[i].store(job.state[i] + state_offset(job, s + 1, at.b) + unit);
+    }
+    if (job.h_scale) {
+      const Vec scale = Vec::load(job.h_scale + at.b * job.pitch + unit);
+      (next[0] * scale).store(job.operand[0] + state_offset(job, s + 1, at.b) + unit);
+    }
+    if (job.y) {
+      Real* y = job.y + t * job.y_t + at.b * job.y_b + unit;
+      const index_t n = units_in_panel(job.units, at.p);
+      if (n == lanes) {
+        next[0].store(y);
+      } else {
+        next[0].store(y, n);
+      }
+    }
+  }
+
+  // One row and block of units, from its sums.
+  template <int phase>
+  PYRNN_INLINE void finish(const Vec* sums, index_t b, index_t p) const {
+    constexpr Phase facts = Cell::phases[phase];
+    const Place at{b, p, is_cut(job, s, b)};
+    Step step;
+#pragma GCC unroll 4
+    for (int i = 0; i < L::states; ++i) step.prev[i] = load_state(i, at);
+    if constexpr (L::phases > 1) step.operand = Vec::load(operand_row(job, s, b) + p * lanes);
+    Real* slots = job.slots ? slots_row<Cell>(job, s, b) + p * L::slot_row : nullptr;
+#pragma GCC unroll 8
+    for (int k = 0; k < facts.first_slot; ++k) step.slot[k] = Vec::load(slots + k * lanes);
+    Cell::template forward<phase>(sums, step);
+    if (slots) {
+#pragma GCC unroll 8
+      for (int k = facts.first_slot; k < facts.first_slot + facts.sums; ++k) step.slot[k].store(slots + k * lanes);
+    }
+    if constexpr (phase + 1 < L::phases) {
+      step.next_operand.store(job.operand[phase + 1] + (kept_step(job, s) * job.batch + b) * job.pitch + p * lanes);
+    } else {
+      store_states(step, at);
+    }
+  }
+
+  // The epilogue of a tile. One copy a phase serves every tile shape: its sums pass through the first-level cache,
+  // which costs less than the instruction cache and build time of a copy inlined into each shape.
+  template <int phase>
+  __attribute__((noinline)) void finish_tile(const Vec* sums, index_t first_row, int R, index_t p, int Q) const {
+    for (int r = 0; r < R; ++r)
+      for (int q = 0; q < Q; ++q, sums += Cell::phases[phase].sums) finish<phase>(sums, rows[first_row + r], p + q);
+  }
+
+  template <int phase, int R, int Q>
+  PYRNN_INLINE void tile(index_t first_row, index_t p) const {
+    constexpr int A = Cell::phases[phase].sums;
+    using H = PhaseMap<Cell, phase, false>;
+    const index_t panel_size = L::panel_size(job.inputs, job.units);
+    const Real* panel = job.weights + p * panel_size;
+    Vec sums[R][Q][A];
+    if (job.hoisted) {
+#pragma GCC unroll 8
+      for (int r = 0; r < R; ++r)
+#pragma GCC unroll 8
+        for (int q = 0; q < Q; ++q)
+#pragma GCC unroll 8
+          for (int a = 0; a < A; ++a)
+            sums[r][q][a] = Vec::load(hoisted_sums<Cell, phase>(job, s, rows[first_row + r], p + q) + a * lanes);
+    } else {
+      const Real* x[R];
+#pragma GCC unroll 8
+      for (int r = 0; r < R; ++r) x[r] = x_row(job, s, rows[first_row + r]);
+      input_sums<Cell, phase>(sums, job, x, panel);
+    }
+    const Real* operand[R];
+#pragma GCC unroll 8
+    for (int r = 0; r < R; ++r) operand[r] = phase_operand_row(job, phase, s, rows[first_row + r]);
+    accumulate<H>(sums, operand, panel + (L::bias_rows + job.inputs) * L::weight_row + H::offset, L::weight_row,
+                  panel_size, job.units);
+    Vec finished[R][Q][A];
+#pragma GCC unroll 8
+    for (int r = 0; r < R; ++r)
+#pragma GCC unroll 8
+      for (int q = 0; q < Q; ++q)
+#pragma GCC unroll 8
+        for (int a = 0; a < A; ++a) finished[r][q][a] = sums[r][q][a];
+    finish_tile<phase>(&finished[0][0][0], first_row, R, p, Q);
+  }
+
+  template <int phase>
+  void run_phase(PanelRange panels) const {
+    constexpr int A = Cell::phases[phase].sums;
+    const index_t max_rows = share.tile_rows ? share.tile_rows : tile_rows;
+    // Panels outside, rows inside: a panel stays in the cache while the rows pass. With few rows, panels side by side.
+    const index_t tiles = ceil_div(n_rows, max_rows);
+    const index_t lowest = tiles ? n_rows / tiles : 1;
+    const index_t width = panels_of_tile(static_cast<int>(lowest), A);
+    for (index_t p = panels.begin; p < panels.end; p += width) {
+      const index_t p_end = min_of(p + width, panels.end);
+      for_row_tiles(n_rows, max_rows, [&](auto height, index_t row) {
+        constexpr int R = decltype(height)::value;
+        constexpr int Q = panels_of_tile(R, A);
+        index_t q = p;
+        if constexpr (Q > 1)
+          for (; q + Q <= p_end; q += Q) tile<phase, R, Q>(row, q);
+        for (; q < p_end; ++q) tile<phase, R, 1>(row, q);
+      });
+    }
+    meet(share);
+  }
+
+  template <int phase = 0>
+  void run_phases(PanelRange panels) const {
+    run_phase<phase>(panels);
+    if constexpr (phase + 1 < L::phases) run_phases<phase + 1>(panels);
+  }
+
+  // Rows that do not take part: the states pass, y is 0 or held.
+  void carry_row(index_t b, PanelRange panels) const {
+    const index_t begin = panels.begin * lanes, end = panels.end * lanes;
+    const bool cut = is_cut(job, s, b);
+    for (int i = 0; i <= L::states; ++i) {
+      Real* sequence = i < L::states ? job.state[i] : (job.h_scale ? job.operand[0] : nullptr);
+      if (!sequence) continue;
+      const Real* from = cut ? job.zeros : sequence + state_offset(job, s, b);
+      Real* to = sequence + state_offset(job, s + 1, b);
+      for (index_t u = begin; u < end; u += lanes) Vec::load(from + u).store(to + u);
+    }
+    if (!job.y) return;
+    const index_t t = time_of(job, s);
+    const bool held = job.hold && s > 0 && !cut && !is_padding(job, t, b);
+    const Real* previous = held ? job.y + time_of(job, s - 1) * job.y_t + b * job.y_b : job.zeros;
+    Real* y = job.y + t * job.y_t + b * job.y_b;
+    for (index_t u = begin; u < min_of(end, job.units); ++u) y[u] = previous[u];
+  }
+
+  void scale_inputs() const {
+    for (index_t i = share.unit_part; i < n_rows; i += share.unit_parts) scale_input_row(job, s, rows[i]);
+    meet(share);
+  }
+
+  void scale_initial_state(PanelRange panels) const {
+    for (index_t b = share.batch_begin; b < share.batch_end; ++b)
+      for (index_t u = panels.begin * lanes; u < panels.end * lanes; u += lanes)
+        (Vec::load(job.state[0] + b * job.pitch + u) * Vec::load(job.h_scale + b * job.pitch + u))
+            .store(job.operand[0] + b * job.pitch + u);
+    meet(share);
+  }
+};
+
+template <class Cell>
+void forward_step(const Job& job, const Share& share, PanelRange panels, index_t s) {
+  auto* rows = static_cast<std::int32_t*>(share.scratch);
+  const index_t n_rows = active_rows(job, share, s, rows);
+  const Forward<Cell> step{job, share, rows, n_rows, s};
+  if (job.h_scale && s == 0) step.scale_initial_state(panels);
+  if (job.x_scale && !job.hoisted) step.scale_inputs();
+  if (n_rows < share.batch_end - share.batch_begin) {
+    const index_t t = time_of(job, s);
+    for (index_t b = share.batch_begin; b < share.batch_end; ++b)
+      if (!is_active(job, t, b)) step.carry_row(b, panels);
+  }
+  step.run_phases(panels);
+}
+
+template <class Cell>
+void forward_steps(const Job* job, const Share* share, index_t s_begin, index_t s_end) {
+  const PanelRange panels = panel_slice(Layout<Cell>::panels(job->units), *share);
+  const index_t group = job->hoisted ? job->hoisted_steps : s_end - s_begin;
+  for (index_t first = s_begin; first < s_end; first += group) {
+    const index_t last = min_of(first + group, s_end);
+    if (job->hoisted) hoist_inputs<Cell>(*job, *share, panels, first, last);
+    for (index_t s = first; s < last; ++s) forward_step<Cell>(*job, *share, panels, s);
+  }
+}
+
+}  // namespace pyrnn::PYRNN_NS

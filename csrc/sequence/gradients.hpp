@@ -1,0 +1,156 @@
+// Gradients that wait until backward is through: dx, dW and db as products over all steps and rows,
+// from the gradients of the sums that backward left in the slots.
+#pragma once
+
+#include "sequence/rows.hpp"
+
+namespace pyrnn::PYRNN_NS {
+
+// dx rows are computed in groups of this many, so that a block of columns stays in the cache meanwhile.
+constexpr index_t dx_group_rows = 240;
+// Rows whose outer products make one chain of FMAs; a block holds whole steps.
+constexpr index_t block_rows = 256;
+
+inline index_t weight_block_steps(index_t batch) { return max_of(1, ceil_div(block_rows, max_of(batch, 1))); }
+
+// Pointers to the rows of a block: gradients of sums, x, and one operand a phase.
+inline index_t max_pointer_rows(index_t batch) { return block_rows + batch; }
+
+template <class Cell>
+index_t scratch_bytes(index_t, index_t batch, index_t, index_t) {
+  const index_t rows_list = ceil_div(batch * static_cast<index_t>(sizeof(std::int32_t)), 64) * 64;
+  const index_t lists = 2 + Layout<Cell>::phases;
+  return max_of(rows_list, lists * max_pointer_rows(batch) * static_cast<index_t>(sizeof(Real*)));
+}
+
+struct Slice {
+  index_t begin, end;
+};
+
+inline Slice worker_slice(index_t n, const Share& share) {
+  return {n * share.worker / share.workers, n * (share.worker + 1) / share.workers};
+}
+
+// dx = dsums W_x^T over rows (t, b) of the worker's part.
+template <class Cell>
+void input_gradients(const Job* job_pointer, const Share* share, index_t t_begin, index_t t_end) {
+  using L = Layout<Cell>;
+  const Job& job = *job_pointer;
+  const index_t B = job.batch;
+  const RowRuns runs{L::first_x_slot * lanes, L::weight_row, L::slot_row, L::panels(job.units)};
+  const index_t max_rows = share->tile_rows ? share->tile_rows : tile_rows;
+  const Slice slice = worker_slice((t_end - t_begin) * B, *share);
+  const Real *slots[dx_group_rows], *scale[dx_group_rows];
+  Real* out[dx_group_rows];
+  for (index_t i = slice.begin; i < slice.end;) {
+    index_t n = 0;
+    for (; i < slice.end && n < dx_group_rows; ++i) {
+      const index_t t = t_begin + i / B, b = i % B;
+      Real* dx = job.dx + t * job.dx_t + b * job.dx_b;
+      if (is_active(job, t, b)) {
+        slots[n] = slots_row<Cell>(job, step_of(job, t), b);
+        if (job.x_scale) scale[n] = job.x_scale + b * job.inputs;
+        out[n++] = dx;
+      } else {
+        for (index_t d = 0; d < job.inputs; ++d) dx[d] = Real(0);
+      }
+    }
+    multiply_rows({slots, runs, job.transposed_x, L::transposed_rows(job.units), 0, L::weight_row, out, nullptr, false,
+                   job.x_scale ? scale : nullptr, false, job.inputs},
+                  n, max_rows, 0, ceil_div(job.inputs, lanes));
+  }
+}
+
+// The rows of one block of steps, in (t, b) order; rows that took no part are left out.
+template <class Cell>
+struct BlockRows {
+  index_t n = 0;
+  const Real** slots;
+  const Real** x;
+  const Real** operands[Layout<Cell>::phases];
+
+  BlockRows(const Job& job, const Share& share, index_t block) {
+    const index_t capacity = max_pointer_rows(job.batch), steps = weight_block_steps(job.batch);
+    slots = static_cast<const Real**>(share.scratch);
+    x = slots + capacity;
+    for (int phase = 0; phase < Layout<Cell>::phases; ++phase) operands[phase] = slots + (2 + phase) * capacity;
+    for (index_t t = block * steps; t < min_of((block + 1) * steps, job.steps); ++t) {
+      const index_t s = step_of(job, t);
+      for (index_t b = 0; b < job.batch; ++b) {
+        if (!is_active(job, t, b)) continue;
+        slots[n] = slots_row<Cell>(job, s, b);
+        x[n] = x_row(job, s, b);
+        for (int phase = 0; phase < Layout<Cell>::phases; ++phase)
+          operands[phase][n] = phase_operand_row(job, phase, s, b);
+        ++n;
+      }
+    }
+  }
+};
+
+template <class Cell>
+struct WeightGradients {
+  using L = Layout<Cell>;
+  const Job& job;
+  const BlockRows<Cell>& rows;
+
+  // Rows k of a part of dW in panel p: the gates whose gradients lie in slots [first, first + count).
+  template <int first, int count, bool of_x>
+  void part(const Real* const* columns, Slice k, index_t p, Real* total) const {
+    static constexpr GatesOfSlots<Cell, first, count, of_x> gates;
+    add_outer_product<count>(
+        {columns, rows.slots, rows.n, p * L::slot_row + first * lanes, total, L::weight_row, gates.gate, L::weight_row},
+        k.begin, k.end);
+  }
+
+  // db: one sum a slot, then a row of biases for the x part and, where there are two, for the h part.
+  void bias(index_t p, Real* total) const {
+    Vec sums[L::slots];
+    for (int k = 0; k < L::slots; ++k) sums[k] = Vec::zero();
+    for (index_t i = 0; i < rows.n; ++i)
+      for (int k = 0; k < L::slots; ++k) sums[k] = sums[k] + Vec::load(rows.slots[i] + p * L::slot_row + k * lanes);
+    for (int row = 0; row < L::bias_rows; ++row)
+      for (int g = 0; g < L::gates; ++g) {
+        Real* at = total + row * L::weight_row + g * lanes;
+        (Vec::load(at) + sums[row == 0 ? Cell::x_slot[g] : Cell::h_slot[g]]).store(at);
+      }
+  }
+
+  template <int phase = 0>
+  void recurrent(Slice k, index_t p, Real* total) const {
+    using H = PhaseMap<Cell, phase, false>;
+    part<H::run_first(), H::blocks, false>(rows.operands[phase], k, p, total);
+    if constexpr (phase + 1 < L::phases) recurrent<phase + 1>(k, p, total);
+  }
+
+  // Rows [begin, end) of panel p in the packed layout: biases, x part, h part.
+  void panel_rows(index_t p, index_t begin, index_t end) const {
+    Real* panel = job.dweights + p * L::panel_size(job.inputs, job.units);
+    const index_t x_first = L::bias_rows, h_first = x_first + job.inputs;
+    if (begin == 0 && end > 0) bias(p, panel);
+    const Slice x{max_of(begin, x_first) - x_first, min_of(end, h_first) - x_first};
+    if (x.begin < x.end) part<L::first_x_slot, L::gates, true>(rows.x, x, p, panel + x_first * L::weight_row);
+    const Slice h{max_of(begin, h_first) - h_first, end - h_first};
+    if (h.begin < h.end) recurrent(h, p, panel + h_first * L::weight_row);
+  }
+};
+
+template <class Cell>
+void weight_gradients(const Job* job, const Share* share, index_t block_begin, index_t block_end) {
+  using L = Layout<Cell>;
+  const index_t rows_a_panel = L::weight_rows(job->inputs, job->units);
+  const Slice slice = worker_slice(L::panels(job->units) * rows_a_panel, *share);
+  for (index_t block = block_end - 1; block >= block_begin; --block) {
+    const BlockRows<Cell> rows(*job, *share, block);
+    if (rows.n == 0) continue;
+    const WeightGradients<Cell> gradients{*job, rows};
+    for (index_t i = slice.begin; i < slice.end;) {
+      const index_t p = i / rows_a_panel, begin = i % rows_a_panel;
+      const index_t end = min_of(rows_a_panel, begin + slice.end - i);
+      gradients.panel_rows(p, begin, end);
+      i += end - begin;
+    }
+  }
+}
+
+}  // namespace pyrnn::PYRNN_NS

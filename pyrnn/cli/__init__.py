@@ -1,0 +1,5 @@
+"""The command `pyrnn`."""
+
+from pyrnn.cli.main import main
+
+__all__ = ["main"]

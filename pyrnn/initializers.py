@@ -1,0 +1,275 @@
+"""Initial values of weights: Keras's names, arguments and distributions.
+
+`recurrent_kernel` is orthogonal (Saxe et al. 2014, https://arxiv.org/abs/1312.6120), `kernel` Glorot uniform
+(Glorot & Bengio 2010) unless a layer is told otherwise.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from pyrnn._types import Array, float_dtype
+from pyrnn.utils import next_seed
+
+
+class Initializer:
+    """Draws an array of a given shape.
+
+    seed: integer that fixes what is drawn; without one every call draws from the sequence of
+        `pyrnn.utils.set_random_seed`.
+
+    >>> Zeros()((2,))
+    array([0., 0.], dtype=float32)
+    """
+
+    def __init__(self, seed: int | None = None) -> None:
+        if seed is not None and (isinstance(seed, bool) or not isinstance(seed, (int, np.integer))):
+            raise TypeError(f"{type(self).__name__}: seed: expected an integer or None, got {type(seed).__name__}")
+        self.seed = seed
+
+    def __call__(self, shape: tuple[int, ...], dtype: Any = None) -> Array:
+        rng = np.random.default_rng(next_seed() if self.seed is None else self.seed)
+        return self.draw(tuple(shape), rng).astype(float_dtype(dtype, type(self).__name__), copy=False)
+
+    def draw(self, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
+        """Float64 values of the given shape."""
+        raise NotImplementedError
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return dict(vars(self))
+
+
+class Constant(Initializer):
+    """Every element is `value`."""
+
+    def __init__(self, value: float = 0.0) -> None:
+        super().__init__()
+        self.value = float(value)
+
+    def __call__(self, shape: tuple[int, ...], dtype: Any = None) -> Array:
+        return np.full(shape, self.value, float_dtype(dtype, type(self).__name__))
+
+    def get_config(self) -> dict[str, Any]:
+        return {"value": self.value}
+
+
+class Zeros(Constant):
+    """Every element is 0."""
+
+    def __init__(self) -> None:
+        super().__init__(0.0)
+
+    def get_config(self) -> dict[str, Any]:
+        return {}
+
+
+class Ones(Constant):
+    """Every element is 1."""
+
+    def __init__(self) -> None:
+        super().__init__(1.0)
+
+    def get_config(self) -> dict[str, Any]:
+        return {}
+
+
+class RandomNormal(Initializer):
+    """Normal distribution of the given mean and standard deviation."""
+
+    def __init__(self, mean: float = 0.0, stddev: float = 0.05, seed: int | None = None) -> None:
+        super().__init__(seed)
+        self.mean, self.stddev = float(mean), float(stddev)
+
+    def draw(self, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
+        return rng.normal(self.mean, self.stddev, shape)
+
+
+class TruncatedNormal(RandomNormal):
+    """Normal distribution whose values beyond two standard deviations are drawn again."""
+
+    def draw(self, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
+        values = rng.standard_normal(shape)
+        while (outside := np.abs(values) > 2.0).any():
+            values[outside] = rng.standard_normal(int(outside.sum()))
+        return self.mean + self.stddev * values
+
+
+class RandomUniform(Initializer):
+    """Uniform distribution over [minval, maxval)."""
+
+    def __init__(self, minval: float = -0.05, maxval: float = 0.05, seed: int | None = None) -> None:
+        super().__init__(seed)
+        self.minval, self.maxval = float(minval), float(maxval)
+
+    def draw(self, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
+        return rng.uniform(self.minval, self.maxval, shape)
+
+
+class VarianceScaling(Initializer):
+    """Variance scale / n, where n is the number of inputs, outputs, or their mean.
+
+    scale: numerator.
+    mode: "fan_in", "fan_out" or "fan_avg".
+    distribution: "truncated_normal", "untruncated_normal" or "uniform".
+    """
+
+    def __init__(
+        self,
+        scale: float = 1.0,
+        mode: str = "fan_in",
+        distribution: str = "truncated_normal",
+        seed: int | None = None,
+    ) -> None:
+        super().__init__(seed)
+        if scale <= 0:
+            raise ValueError(f"VarianceScaling: scale: expected a value > 0, got {scale}")
+        if mode not in ("fan_in", "fan_out", "fan_avg"):
+            raise ValueError(f"VarianceScaling: mode: expected 'fan_in', 'fan_out' or 'fan_avg', got {mode!r}")
+        if distribution not in ("truncated_normal", "untruncated_normal", "uniform"):
+            raise ValueError(
+                "VarianceScaling: distribution: expected 'truncated_normal', 'untruncated_normal' or 'uniform', "
+                f"got {distribution!r}"
+            )
+        self.scale, self.mode, self.distribution = scale, mode, distribution
+
+    def draw(self, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
+        fan_in, fan_out = (shape[0], shape[1]) if len(shape) == 2 else (math.prod(shape[:-1]), math.prod(shape[-1:]))
+        fan = {"fan_in": fan_in, "fan_out": fan_out, "fan_avg": (fan_in + fan_out) / 2}[self.mode]
+        variance = self.scale / max(1.0, fan)
+        if self.distribution == "uniform":
+            limit = math.sqrt(3.0 * variance)
+            return rng.uniform(-limit, limit, shape)
+        if self.distribution == "untruncated_normal":
+            return rng.normal(0.0, math.sqrt(variance), shape)
+        # 0.8796 is the standard deviation of a unit normal cut at two: the result has the variance asked for
+        return TruncatedNormal(0.0, math.sqrt(variance) / 0.87962566103423978).draw(shape, rng)
+
+
+class _Scaling(VarianceScaling):
+    """A named setting of VarianceScaling, which takes only a seed."""
+
+    setting: tuple[float, str, str]
+
+    def __init__(self, seed: int | None = None) -> None:
+        super().__init__(*self.setting, seed=seed)
+
+    def get_config(self) -> dict[str, Any]:
+        return {"seed": self.seed}
+
+
+class GlorotUniform(_Scaling):
+    """Uniform over +-sqrt(6 / (fan_in + fan_out))."""
+
+    setting = (1.0, "fan_avg", "uniform")
+
+
+class GlorotNormal(_Scaling):
+    """Truncated normal of variance 2 / (fan_in + fan_out)."""
+
+    setting = (1.0, "fan_avg", "truncated_normal")
+
+
+class HeUniform(_Scaling):
+    """Uniform over +-sqrt(6 / fan_in)."""
+
+    setting = (2.0, "fan_in", "uniform")
+
+
+class HeNormal(_Scaling):
+    """Truncated normal of variance 2 / fan_in."""
+
+    setting = (2.0, "fan_in", "truncated_normal")
+
+
+class LecunUniform(_Scaling):
+    """Uniform over +-sqrt(3 / fan_in)."""
+
+    setting = (1.0, "fan_in", "uniform")
+
+
+class LecunNormal(_Scaling):
+    """Truncated normal of variance 1 / fan_in."""
+
+    setting = (1.0, "fan_in", "truncated_normal")
+
+
+class Orthogonal(Initializer):
+    """A matrix whose rows (or columns, whichever are fewer) are orthonormal, times `gain`.
+
+    >>> q = Orthogonal(seed=0)((2, 3), "float64")
+    >>> [round(float((q[i] * q[j]).sum()), 6) + 0.0 for i, j in ((0, 0), (0, 1))]
+    [1.0, 0.0]
+    """
+
+    def __init__(self, gain: float = 1.0, seed: int | None = None) -> None:
+        super().__init__(seed)
+        self.gain = float(gain)
+
+    def draw(self, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
+        if len(shape) < 2:
+            raise ValueError(f"Orthogonal: expected a shape of at least 2 axes, got {shape}")
+        rows, columns = math.prod(shape[:-1]), shape[-1]
+        q, r = np.linalg.qr(rng.standard_normal((max(rows, columns), min(rows, columns))))
+        q = q * np.sign(np.diag(r))  # makes the distribution uniform (Haar)
+        return self.gain * (q.T if rows < columns else q).reshape(shape)
+
+
+class Identity(Initializer):
+    """The identity matrix times `gain` (Le, Jaitly & Hinton 2015 for recurrent weights of rectified units)."""
+
+    def __init__(self, gain: float = 1.0) -> None:
+        super().__init__()
+        self.gain = float(gain)
+
+    def __call__(self, shape: tuple[int, ...], dtype: Any = None) -> Array:
+        if len(shape) != 2:
+            raise ValueError(f"Identity: expected a shape of 2 axes, got {shape}")
+        return self.gain * np.eye(*shape, dtype=float_dtype(dtype, "Identity"))
+
+    def get_config(self) -> dict[str, Any]:
+        return {"gain": self.gain}
+
+
+_CLASSES: dict[str, type[Initializer]] = {
+    cls.__name__: cls
+    for cls in (
+        Constant, Zeros, Ones, RandomNormal, TruncatedNormal, RandomUniform, VarianceScaling, GlorotUniform,
+        GlorotNormal, HeUniform, HeNormal, LecunUniform, LecunNormal, Orthogonal, Identity,
+    )
+}  # fmt: skip
+_NAMES: dict[str, type[Initializer]] = {
+    "constant": Constant, "zeros": Zeros, "zero": Zeros, "ones": Ones, "one": Ones, "random_normal": RandomNormal,
+    "normal": RandomNormal, "truncated_normal": TruncatedNormal, "random_uniform": RandomUniform,
+    "uniform": RandomUniform, "variance_scaling": VarianceScaling, "glorot_uniform": GlorotUniform,
+    "glorot_normal": GlorotNormal, "he_uniform": HeUniform, "he_normal": HeNormal, "lecun_uniform": LecunUniform,
+    "lecun_normal": LecunNormal, "orthogonal": Orthogonal, "identity": Identity,
+}  # fmt: skip
+
+
+def get(identifier: Any, argument: str = "initializer") -> Initializer:
+    """An initialiser from its name, its config, or itself.
+
+    >>> type(get("glorot_uniform")).__name__
+    'GlorotUniform'
+    """
+    if isinstance(identifier, Initializer):
+        return identifier
+    if isinstance(identifier, str):
+        cls = _NAMES.get(identifier) or _CLASSES.get(identifier)
+        if cls is None:
+            raise ValueError(f"{argument}: expected one of {', '.join(sorted(_NAMES))}, got {identifier!r}")
+        return cls()
+    if isinstance(identifier, dict) and identifier.get("class_name") in _CLASSES:
+        return _CLASSES[identifier["class_name"]](**identifier.get("config", {}))
+    raise TypeError(f"{argument}: expected a name or an Initializer, got {identifier!r}")
+
+
+def serialize(initializer: Initializer) -> dict[str, Any]:
+    """The config that `get` turns back into the initialiser."""
+    if _CLASSES.get(type(initializer).__name__) is not type(initializer):
+        raise TypeError(f"initializer: {type(initializer).__name__} is not one of pyrnn's, so it cannot be saved")
+    return {"class_name": type(initializer).__name__, "config": initializer.get_config()}

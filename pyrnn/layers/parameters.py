@@ -1,0 +1,137 @@
+"""Trainable arrays as layers and optimisers share them.
+
+The optimiser sees one flat vector a parameter; the user sees arrays of Keras's names and shapes. For a dense kernel
+both are the same memory. Recurrent weights live packed for the kernels (`ops.Weights`): gradient and optimiser
+state use that layout too, and only `arrays` and `unpack` leave it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+
+from pyrnn import ops
+from pyrnn._types import Array
+
+
+class Parameter:
+    """One array.
+
+    name: Keras's name of it.
+    value: the array; steps of the optimiser change it in place.
+
+    Attributes
+        target: what an optimiser kernel steps: the value as a flat vector.
+        gradient: same shape as the value; backward adds to it.
+        flat_gradient: the gradient as a flat vector.
+        parts: for each array, the slices of the flat vector that hold it.
+
+    >>> p = Parameter("bias", np.zeros(3, np.float32))
+    >>> p.gradient += 1
+    >>> p.flat_gradient
+    array([1., 1., 1.], dtype=float32)
+    """
+
+    def __init__(self, name: str, value: Array) -> None:
+        self.names: tuple[str, ...] = (name,)
+        self.value = np.ascontiguousarray(value)
+        self.target: Array | ops.Weights = self.value.reshape(-1)
+        self.gradient = np.zeros_like(self.value)
+        self.flat_gradient: Array = self.gradient.reshape(-1)
+        self.parts: list[list[slice]] = [[slice(0, self.value.size)]]
+
+    @property
+    def shapes(self) -> list[tuple[int, ...]]:
+        """Shapes of the arrays, in the order of `names`."""
+        return [self.value.shape]
+
+    def zero_gradient(self) -> None:
+        """Set the gradient to 0, in place."""
+        self.flat_gradient.fill(0.0)
+
+    def arrays(self) -> list[Array]:
+        """Copies of the arrays, in the order of `names`."""
+        return [self.value.copy()]
+
+    def assign(self, arrays: Sequence[Array]) -> None:
+        """Set the arrays; shapes are the caller's to check."""
+        self.value[...] = arrays[0]
+
+    def unpack(self, flat: Array) -> list[Array]:
+        """A flat vector (gradient or optimiser state) as arrays of Keras's shapes; copies."""
+        return [flat.reshape(self.value.shape).copy()]
+
+    def pack(self, arrays: Sequence[Array]) -> Array:
+        """The way back from `unpack`."""
+        return np.array(arrays[0], self.value.dtype).reshape(-1)
+
+
+class RecurrentParameter(Parameter):
+    """The weights of one direction of a recurrent layer: kernel, recurrent_kernel and, with a bias, bias.
+
+    weights: the packed master.
+    use_bias: False leaves the packed bias rows at 0.
+
+    >>> w = ops.Weights("rnn_tanh", np.ones((2, 3), np.float32), np.zeros((3, 3), np.float32))
+    >>> p = RecurrentParameter(w, use_bias=False)
+    >>> p.names, p.shapes
+    (('kernel', 'recurrent_kernel'), [(2, 3), (3, 3)])
+    """
+
+    def __init__(self, weights: ops.Weights, use_bias: bool) -> None:
+        self.weights = weights
+        self.use_bias = use_bias
+        self.names = ("kernel", "recurrent_kernel", "bias") if use_bias else ("kernel", "recurrent_kernel")
+        self.target = weights
+        self.gradients: ops.Gradients | None = None
+        self._shapes = [array.shape for array in self.arrays()]
+        self.parts = self._find_parts()
+
+    @property
+    def shapes(self) -> list[tuple[int, ...]]:
+        return self._shapes
+
+    @property
+    def flat_gradient(self) -> Array:  # type: ignore[override]
+        if self.gradients is None:
+            raise RuntimeError("flat_gradient: there is no gradient before the first backward pass")
+        return self.gradients.flat
+
+    def zero_gradient(self) -> None:
+        if self.gradients is not None:
+            self.gradients.flat.fill(0.0)
+
+    def arrays(self) -> list[Array]:
+        return self._arrays_of(self.weights)
+
+    def assign(self, arrays: Sequence[Array]) -> None:
+        W_x, W_h, *b = (np.asarray(array, self.weights.dtype) for array in arrays)
+        self.weights.set(W_x, W_h, b[0] if b else None)
+
+    def unpack(self, flat: Array) -> list[Array]:
+        copy = self._like([np.zeros(shape, self.weights.dtype) for shape in self._shapes])
+        copy.flat[...] = flat
+        copy.touch()
+        return self._arrays_of(copy)
+
+    def pack(self, arrays: Sequence[Array]) -> Array:
+        return np.array(self._like(arrays).flat)
+
+    def _arrays_of(self, weights: ops.Weights) -> list[Array]:
+        return [weights.W_x, weights.W_h] + ([weights.b] if self.use_bias else [])
+
+    def _like(self, arrays: Sequence[Array]) -> ops.Weights:
+        W_x, W_h, *b = (np.asarray(array, self.weights.dtype) for array in arrays)
+        return ops.Weights(self.weights.cell, W_x, W_h, b[0] if b else None)
+
+    def _find_parts(self) -> list[list[slice]]:
+        """Where each array lies in the packed vector: pack arrays of ones, twos and threes, and look."""
+        marked = self.pack([np.full(shape, i + 1.0) for i, shape in enumerate(self._shapes)])
+        edges = [0, *(np.flatnonzero(np.diff(marked)) + 1).tolist(), marked.size]
+        parts: list[list[slice]] = [[] for _ in self._shapes]
+        for begin, end in pairwise(edges):
+            if marked[begin] > 0:  # 0 is padding
+                parts[int(marked[begin]) - 1].append(slice(begin, end))
+        return parts

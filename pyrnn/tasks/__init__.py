@@ -1,0 +1,1 @@
+"""Complete tasks: data, model and metrics of each, for Python and for the command line."""

@@ -1,0 +1,1 @@
+"""What several test files share: cases, tolerances, the engine's tables."""
