@@ -121,6 +121,15 @@ struct CellKernels {
   void (*weight_gradients)(const SequenceJob<T>* job, const Share* share, index_t block_begin, index_t block_end);
 };
 
+// How fast one core computes and loads, for the roofline of the benchmarks. The results mean nothing.
+template <class T>
+struct ProbeKernels {
+  index_t fma_flops;      // of one round
+  index_t load_elements;  // of one block
+  T (*fma)(index_t rounds, const T* add, const T* factor);
+  T (*load)(index_t passes, index_t blocks, const T* x);
+};
+
 enum class UnaryFunction : int { exp, tanh, sigmoid, log };
 
 template <class T>
@@ -132,6 +141,7 @@ struct KernelTable {
   const CellKernels<T>* cells;
   OpsKernels<T> ops;
   void (*unary)(UnaryFunction function, index_t n, const T* x, T* y);
+  ProbeKernels<T> probe;
 };
 
 }  // namespace pyrnn

@@ -2,6 +2,7 @@
 // The build defines PYRNN_NS, PYRNN_REAL and one PYRNN_ISA_*; all that it defines lies in namespace PYRNN_NS.
 #include "cells/cells.hpp"
 #include "ops/ops.hpp"
+#include "ops/probe.hpp"
 #include "sequence/backward.hpp"
 #include "sequence/forward.hpp"
 #include "sequence/gradients.hpp"
@@ -64,7 +65,7 @@ inline void unary(UnaryFunction function, index_t n, const Real* x, Real* y) {
 const KernelTable<Real>& kernel_table() {
   using Table = CellTable<AllCells>;
   static constexpr KernelTable<Real> table = {isa_name,       Vec::lanes,    tile_rows, Table::size,
-                                              Table::kernels, ops_kernels(), unary};
+                                              Table::kernels, ops_kernels(), unary, probe_kernels()};
   return table;
 }
 

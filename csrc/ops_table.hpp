@@ -44,8 +44,9 @@ enum class Activation : int {
 };
 
 // What Python calls them, in the order above.
-constexpr const char* activation_names[] = {"linear", "tanh", "sigmoid",  "hard_sigmoid", "relu",        "relu6",  "leaky_relu",
-                                            "elu",    "selu", "softplus", "softsign",     "exponential", "softmax"};
+constexpr const char* activation_names[] = {"linear",   "tanh",        "sigmoid", "hard_sigmoid", "relu",
+                                            "relu6",    "leaky_relu",  "elu",     "selu",         "softplus",
+                                            "softsign", "exponential", "softmax"};
 
 enum class Loss : int {
   softmax_cross_entropy,  // of logits
@@ -87,8 +88,8 @@ struct StepJob {
   T* first;   // Adam: m; SGD: velocity, or null; RMSprop: momentum, or null
   T* second;  // Adam: v; RMSprop: mean of squares
   T rate, scale, decay;
-  T momentum;               // SGD, RMSprop
-  T toward_1, toward_2;     // 1 - beta_1, 1 - beta_2 (Adam); toward_2 is 1 - rho (RMSprop)
+  T momentum;            // SGD, RMSprop
+  T toward_1, toward_2;  // 1 - beta_1, 1 - beta_2 (Adam); toward_2 is 1 - rho (RMSprop)
   T epsilon;
   bool nesterov;
 };

@@ -457,7 +457,7 @@ def dropout_scales(
     Raises ValueError for numbers out of range, TypeError for types.
 
     >>> dropout_scales((1, 4), 0.5, seed=1, step=0, layer=0)
-    array([[2., 0., 2., 0.]], dtype=float32)
+    array([[0., 0., 2., 0.]], dtype=float32)
 
     Salmon et al. 2011, https://doi.org/10.1145/2063384.2063405
     """

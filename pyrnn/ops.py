@@ -17,6 +17,25 @@ import safetensors.numpy
 
 from pyrnn import _engine
 from pyrnn._engine import Gradients, Tape
+from pyrnn._training_ops import (
+    activation_backward,
+    activation_forward,
+    adam_step,
+    binary_cross_entropy_from_probabilities,
+    cross_entropy_from_probabilities,
+    dense_backward,
+    dense_forward,
+    dropout_scales,
+    embedding_backward,
+    embedding_forward,
+    rmsprop_step,
+    sgd_step,
+    sigmoid_cross_entropy,
+    softmax_cross_entropy,
+    squared_error,
+    sum_axis,
+    sum_of_squares,
+)
 from pyrnn._types import Array
 
 __all__ = [
@@ -25,11 +44,28 @@ __all__ = [
     "Stream",
     "Tape",
     "Weights",
+    "activation_backward",
+    "activation_forward",
+    "adam_step",
     "backward",
     "backward_both",
+    "binary_cross_entropy_from_probabilities",
+    "cross_entropy_from_probabilities",
+    "dense_backward",
+    "dense_forward",
+    "dropout_scales",
+    "embedding_backward",
+    "embedding_forward",
     "forward",
     "forward_both",
     "pack",
+    "rmsprop_step",
+    "sgd_step",
+    "sigmoid_cross_entropy",
+    "softmax_cross_entropy",
+    "squared_error",
+    "sum_axis",
+    "sum_of_squares",
 ]
 
 State = Array | tuple[Array, ...]  # h, or (h, c)

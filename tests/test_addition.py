@@ -50,11 +50,11 @@ def test_a_seed_draws_the_same_sums_again() -> None:
     assert not np.array_equal(first, other)
 
 
-def test_short_numbers_are_as_frequent_as_long_ones() -> None:
-    """As Keras draws: a third of the numbers have one digit, until there are no new ones."""
-    numbers = draw_parts(SumFormat(), 1, seed=3).test.ravel()
-    assert 0.2 < (numbers < 10).mean() < 0.35
-    assert 0.3 < (numbers >= 100).mean() < 0.42
+def test_every_length_is_as_frequent() -> None:
+    """As Keras draws: first how many digits, then the digits. Nine in ten uniform numbers would have nine digits."""
+    numbers = draw_parts(SumFormat(digits=9), 1, seed=3).test.ravel()
+    lengths = [np.mean((numbers >= 10**n) & (numbers < 10 ** (n + 1))) for n in range(1, 9)]
+    assert lengths == pytest.approx([1 / 9] * 8, abs=0.02)
 
 
 def test_text_and_codes() -> None:

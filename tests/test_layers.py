@@ -356,7 +356,7 @@ def test_weights_that_do_not_fit() -> None:
         layer.set_weights([np.zeros((2, 3)), np.zeros(2)])
     with pytest.raises(TypeError, match="dense: bias: expected real numbers, got complex128"):
         layer.set_weights([np.zeros((3, 2)), np.zeros(2, complex)])
-    with pytest.raises(ValueError, match=r"dense: expected an input of shape \(B, 3\), got \(B, 4\)"):
+    with pytest.raises(ValueError, match=r"dense: expected an input of width 3, got \(B, 4\)"):
         layer(np.zeros((1, 4), np.float32))
 
 

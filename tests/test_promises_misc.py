@@ -367,15 +367,18 @@ LONG_CALLS = ["forward", "forward_both", "packed_forward", "backward", "backward
 def test_a_signal_interrupts_within_100_ms_and_leaves_everything_as_it_was(name: str) -> None:
     call = LongCall(name)
     before = call.visible()
-    call.prepare()
-    begin = time.perf_counter()
-    call.run()
-    whole = time.perf_counter() - begin
+    durations = []
+    for _ in range(2):
+        call = LongCall(name)
+        call.prepare()
+        begin = time.perf_counter()
+        call.run()
+        durations.append(time.perf_counter() - begin)
+    whole, finished = min(durations), call.visible()
     assert whole > 0.15, "too short to be interrupted"
-    finished = call.visible()
 
     again = LongCall(name)
-    for share in (0.1, 0.5, 0.8):
+    for share in (0.1, 0.4, 0.7):
         again.prepare()
         begin = time.perf_counter()
         with alarm_after(share * whole), pytest.raises(Interrupted):

@@ -48,7 +48,7 @@ py::object new_state(const Pass<T>& pass, bool tuple, const Row& data_of_state) 
   return std::move(result);
 }
 
-Force read_force(py::handle force);       // bind_forward.cpp
-index_t read_threads(py::handle threads);  // a ceiling; None: get_num_threads()
+Force read_force(py::handle force);        // bind_forward.cpp
+index_t read_threads(py::handle threads);  // 0 for None
 
 }  // namespace pyrnn::bindings

@@ -37,8 +37,8 @@ constexpr int number_of(Dtype dtype) { return dtype == Dtype::float32 ? Api::NPY
 // A contiguous native copy, or the array itself where it is one.
 py::object contiguous(py::handle object, int number, Name name) {
   PyObject* type = number < 0 ? nullptr : Api::get().PyArray_DescrFromType_(number);
-  const int flags = Api::NPY_ARRAY_C_CONTIGUOUS_ | Api::NPY_ARRAY_ALIGNED_ | Api::NPY_ARRAY_FORCECAST_ |
-                    Api::NPY_ARRAY_ENSUREARRAY_;
+  const int flags =
+      Api::NPY_ARRAY_C_CONTIGUOUS_ | Api::NPY_ARRAY_ALIGNED_ | Api::NPY_ARRAY_FORCECAST_ | Api::NPY_ARRAY_ENSUREARRAY_;
   PyObject* array = Api::get().PyArray_FromAny_(object.ptr(), type, 0, 0, flags, nullptr);
   if (!array) {
     if (PyErr_ExceptionMatches(PyExc_MemoryError)) throw py::error_already_set();
@@ -79,9 +79,10 @@ std::string dtype_text(py::handle array) {
 }
 
 void check_dtype(py::handle object, Name name, Dtype dtype, const char* like) {
+  if (is_array(object) && type_number(object) == number_of(dtype)) return;
   const std::string wanted = std::string(text_of(dtype)) + (like ? std::string(", the dtype of ") + like : "");
   if (!is_array(object)) type_error(name, "an array of " + wanted, describe(object));
-  if (type_number(object) != number_of(dtype)) dtype_error(object, name, wanted, text_of(dtype));
+  dtype_error(object, name, wanted, text_of(dtype));
 }
 
 // Strides in elements; false where kernels cannot use them.
@@ -114,9 +115,9 @@ bool elements_apart(int rank, const index_t* shape, const index_t* stride) {
 }
 
 PyObject* allocate(Dtype dtype, int rank, const index_t* shape, const index_t* strides) {
-  PyObject* array = Api::get().PyArray_NewFromDescr_(Api::get().PyArray_Type_,
-                                                     Api::get().PyArray_DescrFromType_(number_of(dtype)), rank, shape,
-                                                     strides, nullptr, 0, nullptr);
+  PyObject* array =
+      Api::get().PyArray_NewFromDescr_(Api::get().PyArray_Type_, Api::get().PyArray_DescrFromType_(number_of(dtype)),
+                                       rank, shape, strides, nullptr, 0, nullptr);
   if (!array) throw py::error_already_set();
   return array;
 }
@@ -257,7 +258,8 @@ Integers read_integers(py::handle object, Name name, Shape dims) {
   py::object array = listed ? contiguous(object, -1, name) : py::reinterpret_borrow<py::object>(object);
   const int number = type_number(array);
   const bool nothing = listed && proxy(array).nd > 0 && py::len(array) == 0;
-  if ((number < Api::NPY_BYTE_ || number > Api::NPY_ULONGLONG_) && !nothing) dtype_error(array, name, "integers", "int64");
+  if ((number < Api::NPY_BYTE_ || number > Api::NPY_ULONGLONG_) && !nothing)
+    dtype_error(array, name, "integers", "int64");
   check_plain(array, name);
   check_shape(array, name, dims);
   const index_t size = proxy(array).dimensions[0];
@@ -287,21 +289,21 @@ bool read_flag(py::handle object, Name name) {
 }
 
 index_t read_count(py::handle object, Name name, index_t lowest, index_t highest) {
-  const std::string expected = "an integer from " + std::to_string(lowest) + " to " + std::to_string(highest);
-  if (PyBool_Check(object.ptr()) || !PyIndex_Check(object.ptr()) || is_array(object))
-    type_error(name, expected, describe(object));
-  const index_t count = PyNumber_AsSsize_t(object.ptr(), nullptr);  // clipped where it does not fit
+  const bool whole = PyIndex_Check(object.ptr()) && !PyBool_Check(object.ptr()) && !is_array(object);
+  const index_t count = whole ? PyNumber_AsSsize_t(object.ptr(), nullptr) : lowest;  // clipped where it does not fit
   if (count == -1 && PyErr_Occurred()) throw py::error_already_set();
-  if (count < lowest || count > highest) value_error(name, expected, describe(object));
-  return count;
+  if (whole && count >= lowest && count <= highest) return count;
+  const std::string expected = "an integer from " + std::to_string(lowest) + " to " + std::to_string(highest);
+  if (!whole) type_error(name, expected, describe(object));
+  value_error(name, expected, describe(object));
 }
 
 int read_choice(py::handle object, Name name, const char* const* choices, int n_choices) {
-  std::string expected = "one of";
   if (PyUnicode_Check(object.ptr())) {
     for (int i = 0; i < n_choices; ++i)
       if (PyUnicode_CompareWithASCIIString(object.ptr(), choices[i]) == 0) return i;
   }
+  std::string expected = "one of";
   for (int i = 0; i < n_choices; ++i) expected += std::string(i ? ", '" : " '") + choices[i] + "'";
   if (!PyUnicode_Check(object.ptr())) type_error(name, expected, describe(object));
   value_error(name, expected, describe(object));
@@ -323,13 +325,11 @@ void check_none(py::handle object, Name name, const char* when) {
 void check_addressable(Name name, std::initializer_list<index_t> sizes) {
   index_t product = 1;
   bool fits = true;
+  for (const index_t size : sizes) fits = fits && !__builtin_mul_overflow(product, std::max<index_t>(size, 1), &product);
+  if (fits && product <= (index_t{1} << (sizeof(index_t) * 8 - 18))) return;
   std::string text;
-  for (const index_t size : sizes) {
-    fits = fits && !__builtin_mul_overflow(product, std::max<index_t>(size, 1), &product);
-    text += (text.empty() ? "" : " * ") + std::to_string(size);
-  }
-  if (!fits || product > (index_t{1} << (sizeof(index_t) * 8 - 18)))
-    value_error(name, "sizes whose arrays can be addressed", text + " elements");
+  for (const index_t size : sizes) text += (text.empty() ? "" : " * ") + std::to_string(size);
+  value_error(name, "sizes whose arrays can be addressed", text + " elements");
 }
 
 template <class T>

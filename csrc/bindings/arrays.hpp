@@ -1,5 +1,5 @@
-// From Python arguments to checked pointers, and the texts of all errors: `x: expected (T, B, D) with D = 8, got (5, 3, 9)`.
-// Arrays whose memory layout the kernels cannot read (byte order, alignment, strides) are copied.
+// From Python arguments to checked pointers, and the texts of all errors: `x: expected (T, B, D) with D = 8, got (5, 3,
+// 9)`. Arrays whose memory layout the kernels cannot read (byte order, alignment, strides) are copied.
 #pragma once
 
 #include <pybind11/numpy.h>

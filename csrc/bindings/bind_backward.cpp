@@ -14,7 +14,7 @@ struct Call {
 
 // What one direction of backward reads and writes beside the tape.
 template <class T>
-struct Work {
+struct BackwardWork {
   Input<T> dy, dstates[max_states], dstate[max_states];
   bool dstate_is_tuple = false;
   py::object dx = py::none();
@@ -34,7 +34,7 @@ Name name_of(const char* name, const Call& call, int i) { return call.n == 1 ? N
 
 // An array is the gradient of y; a dict may also have gradients into every step's states, by name.
 template <class T>
-void read_dy(py::handle dy, Name name, const Pass<T>& pass, Work<T>& work) {
+void read_dy(py::handle dy, Name name, const Pass<T>& pass, BackwardWork<T>& work) {
   if (dy.is_none()) return;
   const Dim dims[3] = {{"T", pass.job.steps}, {"B", pass.job.batch}, {"H", pass.job.units}};
   const Shape shape = {dims[0], dims[1], dims[2]};
@@ -70,11 +70,12 @@ Gradients* read_into(py::handle object, Name name, const Pass<T>& pass) {
   if (std::strcmp(into->facts->name, facts.name) != 0 || into->dtype != dtype_of<T> || into->inputs != weights.inputs ||
       into->units != weights.units || into->has_bias != weights.has_bias || !same_kind) {
     const auto text = [](const char* cell, Dtype dtype, index_t inputs, index_t units, bool bias, bool is_packed) {
-      return std::string(cell) + " " + text_of(dtype) + " D = " + std::to_string(inputs) + ", H = " +
-             std::to_string(units) + (bias ? " with bias" : " without bias") + (is_packed ? ", packed" : "");
+      return std::string(cell) + " " + text_of(dtype) + " D = " + std::to_string(inputs) +
+             ", H = " + std::to_string(units) + (bias ? " with bias" : " without bias") + (is_packed ? ", packed" : "");
     };
-    value_error(name, "gradients of " + text(facts.name, dtype_of<T>, weights.inputs, weights.units, weights.has_bias,
-                                             pass.weights_given),
+    value_error(name,
+                "gradients of " +
+                    text(facts.name, dtype_of<T>, weights.inputs, weights.units, weights.has_bias, pass.weights_given),
                 text(into->facts->name, into->dtype, into->inputs, into->units, into->has_bias,
                      !std::holds_alternative<std::monostate>(into->packed)));
   }
@@ -88,7 +89,7 @@ Gradients* read_into(py::handle object, Name name, const Pass<T>& pass) {
 
 // Memory of the gradients, with the initial values that the kernels expect.
 template <class T>
-void prepare(Pass<T>& pass, Work<T>& work, bool need_dx) {
+void prepare(Pass<T>& pass, BackwardWork<T>& work, bool need_dx) {
   SequenceJob<T>& job = pass.job;
   const CellFacts& facts = pass.facts();
   const index_t rows = job.batch * job.pitch;
@@ -132,7 +133,7 @@ void clear_bias_rows(const Pass<T>& pass, T* packed) {
 }
 
 template <class T>
-py::object finish(Pass<T>& pass, Work<T>& work, py::handle into) {
+py::object finish(Pass<T>& pass, BackwardWork<T>& work, py::handle into) {
   const WeightsOf<T>& weights = *pass.weights;
   const CellKernels<T>& kernels = weights.kernels;
   T* dweights = static_cast<T*>(work.weights.data());
@@ -182,7 +183,7 @@ py::object backward(const Call& call, Tape& tape, Record<T>& record) {
   if (force.tile_rows > table.tile_rows)
     value_error("_force", "tile_rows up to " + std::to_string(table.tile_rows), std::to_string(force.tile_rows));
 
-  Work<T> works[max_passes];
+  BackwardWork<T> works[max_passes];
   Pass<T>* passes[max_passes] = {&record.passes[0], &record.passes[1]};
   std::optional<Use> uses[max_passes];
   std::shared_ptr<const typename WeightsOf<T>::Transposed> transposed[max_passes];
@@ -191,9 +192,8 @@ py::object backward(const Call& call, Tape& tape, Record<T>& record) {
     if (pass.weights->version.load() != pass.weights_version)
       throw std::runtime_error("tape: its weights have changed since forward; run forward again");
     read_dy(of_direction(call.dy, "dy", call, i), name_of("dy", call, i), pass, works[i]);
-    works[i].dstate_is_tuple =
-        read_state(of_direction(call.dstate, "dstate", call, i), name_of("dstate", call, i), pass.facts(),
-                   pass.job.batch, pass.job.units, true, works[i].dstate);
+    works[i].dstate_is_tuple = read_state(of_direction(call.dstate, "dstate", call, i), name_of("dstate", call, i),
+                                          pass.facts(), pass.job.batch, pass.job.units, true, works[i].dstate);
     works[i].into = read_into(of_direction(call.into, "into", call, i), name_of("into", call, i), pass);
     if (works[i].into) uses[i].emplace(works[i].into->in_use, "into");
   }
@@ -205,7 +205,7 @@ py::object backward(const Call& call, Tape& tape, Record<T>& record) {
     pass.job.transposed_h = transposed[i]->h;
   }
 
-  Runner<T> runner(call.name, passes, call.n, true, threads, force);
+  SequenceRunner<T> runner(call.name, passes, call.n, true, threads, force);
   tape.consumed = true;  // whatever happens now: the kernels overwrite what forward kept
   runner.backward(need_dx);
 
@@ -243,8 +243,8 @@ PyObject* run(PyObject*, PyObject* const* a, Py_ssize_t n) {
   return guarded([&]() -> py::object {
     constexpr Py_ssize_t expected = 7;
     if (n != expected) throw py::type_error("_engine.backward and backward_both take exactly 7 arguments");
-    return dispatch({n_directions == 1 ? "backward" : "backward_both", n_directions, a[0], a[1], a[2], a[3], a[4], a[5],
-                     a[6]});
+    return dispatch(
+        {n_directions == 1 ? "backward" : "backward_both", n_directions, a[0], a[1], a[2], a[3], a[4], a[5], a[6]});
   });
 }
 

@@ -26,8 +26,7 @@ Force read_force(py::handle object) {
 }
 
 index_t read_threads(py::handle threads) {
-  if (threads.is_none()) return get_num_threads();
-  return std::min<index_t>(read_count(threads, "threads", 1, max_threads), get_num_threads());
+  return threads.is_none() ? 0 : read_count(threads, "threads", 1, max_threads);
 }
 
 namespace {
@@ -40,8 +39,8 @@ struct WeightArguments {
 
 struct Call {
   const char* name;
-  int n;                                            // directions
-  bool reverse;                                     // of the first; the second is the other way round
+  int n;         // directions
+  bool reverse;  // of the first; the second is the other way round
   py::handle cell, x, state, extra, lengths, mask, masked, resets, x_scale, h_scale, zoneout, sequences, tape, out,
       threads, force;
 };
@@ -104,10 +103,9 @@ template <class T>
 std::shared_ptr<WeightsOf<T>> weights_of(const WeightArguments& arguments, const CellKernels<T>& kernels,
                                          const KernelTable<T>& table) {
   if (arguments.given) return std::static_pointer_cast<WeightsOf<T>>(arguments.given);
-  return std::make_shared<WeightsOf<T>>(
-      table, kernels,
-      read_weights<T>(kernels.facts, arguments.W_x, arguments.W_h, arguments.b, arguments.W_x_name, arguments.W_h_name,
-                      arguments.b_name, "x"));
+  return std::make_shared<WeightsOf<T>>(table, kernels,
+                                        read_weights<T>(kernels.facts, arguments.W_x, arguments.W_h, arguments.b,
+                                                        arguments.W_x_name, arguments.W_h_name, arguments.b_name, "x"));
 }
 
 template <class T>
@@ -165,7 +163,8 @@ py::object forward(const Call& call, WeightArguments* weights) {
   const index_t steps = shared.x.shape[0], batch = shared.x.shape[1];
   check_addressable("x", {batch, 1 << 15});
   for (int i = 0; i < call.n; ++i)
-    check_addressable("x", {steps + 1, batch, packed[i]->inputs + (packed[i]->units + 2 * table.lanes) * (facts.slots + 4)});
+    check_addressable("x",
+                      {steps + 1, batch, packed[i]->inputs + (packed[i]->units + 2 * table.lanes) * (facts.slots + 4)});
   check_none(call.extra, "extra", "as this cell has no extra parameters");
   if (!call.lengths.is_none()) shared.lengths = read_lengths(call.lengths, "lengths", batch, steps);
   if (!call.mask.is_none()) shared.mask = read_bools(call.mask, "mask", {{"T", steps}, {"B", batch}});
@@ -222,7 +221,7 @@ py::object forward(const Call& call, WeightArguments* weights) {
                  recycled ? recycled->take_memory(i) : Block());
   }
 
-  Runner<T> runner(call.name, passes, call.n, false, threads, force);
+  SequenceRunner<T> runner(call.name, passes, call.n, false, threads, force);
   for (int i = 0; i < call.n; ++i) {
     if (targets[i].array.is_none()) continue;
     SequenceJob<T>& job = record.passes[i].job;
@@ -262,8 +261,8 @@ py::object forward(const Call& call, WeightArguments* weights) {
   }
   if (call.n == 1) return py::make_tuple(std::move(y[0]), std::move(states[0]), std::move(tape));
   const bool no_y = y[0].is_none();
-  return py::make_tuple(no_y ? py::object(py::none()) : py::make_tuple(y[0], y[1]), py::make_tuple(states[0], states[1]),
-                        std::move(tape));
+  return py::make_tuple(no_y ? py::object(py::none()) : py::make_tuple(y[0], y[1]),
+                        py::make_tuple(states[0], states[1]), std::move(tape));
 }
 
 py::object dispatch(const Call& call, WeightArguments* weights) {
@@ -276,8 +275,13 @@ PyObject* forward_one(PyObject*, PyObject* const* arguments, Py_ssize_t n) {
     if (n != expected) throw py::type_error("_engine.forward takes exactly 20 arguments");
     const auto a = [&](int i) { return py::handle(arguments[i]); };
     WeightArguments weights{a(2), a(3), a(4), "W_x", "W_h", "b", as_weights(a(2))};
-    const Call call{"forward", 1,     read_flag(a(11), "reverse"), a(0),  a(1),  a(5),  a(6),  a(7),  a(8),
-                    a(9),      a(10), a(12),                       a(13), a(14), a(15), a(16), a(17), a(18), a(19)};
+    const Call call{"forward", 1,     read_flag(a(11), "reverse"),
+                    a(0),      a(1),  a(5),
+                    a(6),      a(7),  a(8),
+                    a(9),      a(10), a(12),
+                    a(13),     a(14), a(15),
+                    a(16),     a(17), a(18),
+                    a(19)};
     return dispatch(call, &weights);
   });
 }
@@ -301,8 +305,9 @@ PyObject* forward_both(PyObject*, PyObject* const* arguments, Py_ssize_t n) {
     constexpr Py_ssize_t expected = 18;
     if (n != expected) throw py::type_error("_engine.forward_both takes exactly 18 arguments");
     const auto a = [&](int i) { return py::handle(arguments[i]); };
-    WeightArguments weights[2] = {read_pair_member(a(2), "forward_weights"), read_pair_member(a(3), "backward_weights")};
-    const Call call{"forward_both", 2,    false, a(0),  a(1),  a(4),  a(5),  a(6),  a(7), a(8),
+    WeightArguments weights[2] = {read_pair_member(a(2), "forward_weights"),
+                                  read_pair_member(a(3), "backward_weights")};
+    const Call call{"forward_both", 2,     false, a(0),  a(1),  a(4),  a(5),  a(6),  a(7), a(8),
                     a(9),           a(10), a(11), a(12), a(13), a(14), a(15), a(16), a(17)};
     return dispatch(call, weights);
   });

@@ -7,8 +7,9 @@ namespace pyrnn::bindings {
 namespace {
 
 // Text in the order of the enumerators of Loss, and what each calls its first argument.
-constexpr const char* loss_names[] = {"softmax_cross_entropy", "sigmoid_cross_entropy", "cross_entropy_from_probabilities",
-                                      "binary_cross_entropy_from_probabilities", "squared_error"};
+constexpr const char* loss_names[] = {"softmax_cross_entropy", "sigmoid_cross_entropy",
+                                      "cross_entropy_from_probabilities", "binary_cross_entropy_from_probabilities",
+                                      "squared_error"};
 constexpr const char* input_names[] = {"logits", "logits", "probabilities", "probabilities", "y"};
 
 // Targets: ids of shape (...) where the loss has classes, else numbers shaped as x.
@@ -62,7 +63,8 @@ py::object loss_of(Loss loss, PyObject* const* arguments) {
   static thread_local AlignedBuffer<double> losses;
   job.losses = losses.reserve(job.rows);
   const double us = 0.02 * static_cast<double>(job.rows) + 0.02 * static_cast<double>(x.size) / runner.table->lanes;
-  runner.run(us, job.rows, 16, [&](index_t begin, index_t end, int) { runner.table->ops.loss(loss, &job, begin, end); });
+  runner.run(us, job.rows, 16,
+             [&](index_t begin, index_t end, int) { runner.table->ops.loss(loss, &job, begin, end); });
   const double sum = runner.table->ops.tree_sum(job.rows, job.losses);
   return py::make_tuple(sum, dx ? dx.owner : py::none(), probabilities ? probabilities.owner : py::none());
 }

@@ -54,9 +54,9 @@ class StreamOf final : public AnyStream {
     py::object copy;
     const index_t rank = rows_of(x);
     if (!ready(x, rank, job.inputs)) {
-      copy = rank == 1 ? read_floats<T>(x, "x", {{"D", job.inputs}}, "the weights", Rows::contiguous).owner
-                       : read_floats<T>(x, "x", {{"B", job.batch}, {"D", job.inputs}}, "the weights", Rows::contiguous)
-                             .owner;
+      copy = rank == 1
+                 ? read_floats<T>(x, "x", {{"D", job.inputs}}, "the weights", Rows::contiguous).owner
+                 : read_floats<T>(x, "x", {{"B", job.batch}, {"D", job.inputs}}, "the weights", Rows::contiguous).owner;
       x = copy;
     }
     py::object y;

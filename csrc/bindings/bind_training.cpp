@@ -39,7 +39,8 @@ py::object activation_forward_of(Activation function, PyObject* const* arguments
   const Runner<T> runner("activation_forward", py::none(), arguments[3]);
   const Flat<const T> x = read_activated<T>(arguments[1], "x", function);
   const Flat<T> y = flat_output<T>(arguments[2], "out", "x", x.rank, x.shape);
-  if (static_cast<const T*>(y.data) != x.data && arguments[2] != Py_None) check_apart(arguments[2], "out", arguments[1], "x");
+  if (static_cast<const T*>(y.data) != x.data && arguments[2] != Py_None)
+    check_apart(arguments[2], "out", arguments[1], "x");
   const Units<T> units(runner, function, x);
   const OpsKernels<T>& ops = runner.table->ops;
   runner.run(units.us, units.count, units.grain(), [&](index_t begin, index_t end, int) {
@@ -242,8 +243,7 @@ PyObject* embedding_forward(PyObject*, PyObject* const* arguments, Py_ssize_t n)
 PyObject* embedding_backward(PyObject*, PyObject* const* arguments, Py_ssize_t n) {
   return guarded([&] {
     check_count("embedding_backward", n, 4);
-    with_dtype(float_dtype(arguments[2], "dW"),
-               [&](auto real) { embedding_backward_of<decltype(real)>(arguments); });
+    with_dtype(float_dtype(arguments[2], "dW"), [&](auto real) { embedding_backward_of<decltype(real)>(arguments); });
     return py::none();
   });
 }
@@ -259,7 +259,8 @@ PyObject* sum_of_squares(PyObject*, PyObject* const* arguments, Py_ssize_t n) {
 PyObject* sum_axis(PyObject*, PyObject* const* arguments, Py_ssize_t n) {
   return guarded([&] {
     check_count("sum_axis", n, 3);
-    return with_dtype(float_dtype(arguments[0], "x"), [&](auto real) { return sum_axis_of<decltype(real)>(arguments); });
+    return with_dtype(float_dtype(arguments[0], "x"),
+                      [&](auto real) { return sum_axis_of<decltype(real)>(arguments); });
   });
 }
 
@@ -281,11 +282,13 @@ void register_training(py::module_& module) {
   py::tuple names(std::size(activation_names));
   for (std::size_t i = 0; i < std::size(activation_names); ++i) names[i] = py::str(activation_names[i]);
   module.attr("activation_names") = names;
-  static PyMethodDef functions[] = {
-      fast_function("activation_forward", activation_forward), fast_function("activation_backward", activation_backward),
-      fast_function("embedding_forward", embedding_forward),   fast_function("embedding_backward", embedding_backward),
-      fast_function("sum_of_squares", sum_of_squares),         fast_function("sum_axis", sum_axis),
-      fast_function("dropout_scales", dropout_scales)};
+  static PyMethodDef functions[] = {fast_function("activation_forward", activation_forward),
+                                    fast_function("activation_backward", activation_backward),
+                                    fast_function("embedding_forward", embedding_forward),
+                                    fast_function("embedding_backward", embedding_backward),
+                                    fast_function("sum_of_squares", sum_of_squares),
+                                    fast_function("sum_axis", sum_axis),
+                                    fast_function("dropout_scales", dropout_scales)};
   for (PyMethodDef& function : functions) add_function(module, &function);
 }
 

@@ -18,13 +18,12 @@ PlainWeights<T> read_weights(const CellFacts& facts, py::handle W_x, py::handle 
                 shape_text(2, weights.W_h.shape));
   }
   weights.W_x = read_floats<T>(W_x, W_x_name, {{"D"}, {"G*H", columns}}, like);
-  if (weights.inputs() < 1)
-    value_error(W_x_name, "(D, G*H) with D >= 1", shape_text(2, weights.W_x.shape));
+  if (weights.inputs() < 1) value_error(W_x_name, "(D, G*H) with D >= 1", shape_text(2, weights.W_x.shape));
   check_addressable(W_x_name, {weights.inputs() + units + 2, columns + 64 * facts.gates});
   if (!b.is_none()) {
     weights.b = facts.bias_rows == 1 ? read_floats<T>(b, b_name, {{"G*H", columns}}, like, Rows::contiguous)
-                                     : read_floats<T>(b, b_name, {{"bias_rows", facts.bias_rows}, {"G*H", columns}}, like,
-                                                      Rows::contiguous);
+                                     : read_floats<T>(b, b_name, {{"bias_rows", facts.bias_rows}, {"G*H", columns}},
+                                                      like, Rows::contiguous);
   }
   return weights;
 }
@@ -157,8 +156,7 @@ void register_weights(py::module_& module) {
       .def_property_readonly("units", [](const AnyWeights& w) { return w.units; })
       .def_property_readonly("dtype", [](const AnyWeights& w) { return py::dtype(text_of(w.dtype)); })
       .def_property_readonly("version", [](const AnyWeights& w) { return w.version.load(); })
-      .def_property_readonly("flat",
-                             [](const py::object& self) { return flat_view(self.cast<AnyWeights&>(), self); })
+      .def_property_readonly("flat", [](const py::object& self) { return flat_view(self.cast<AnyWeights&>(), self); })
       .def_property_readonly("W_x", [](AnyWeights& w) { return part(w, 0); })
       .def_property_readonly("W_h", [](AnyWeights& w) { return part(w, 1); })
       .def_property_readonly("b", [](AnyWeights& w) { return part(w, 2); })

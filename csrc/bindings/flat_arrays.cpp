@@ -31,8 +31,8 @@ void check_unmasked(py::handle object, Name name) {
 }
 
 py::object contiguous_copy(py::handle object, int number) {
-  constexpr int flags = Api::NPY_ARRAY_C_CONTIGUOUS_ | Api::NPY_ARRAY_ALIGNED_ | Api::NPY_ARRAY_FORCECAST_ |
-                        Api::NPY_ARRAY_ENSUREARRAY_;
+  constexpr int flags =
+      Api::NPY_ARRAY_C_CONTIGUOUS_ | Api::NPY_ARRAY_ALIGNED_ | Api::NPY_ARRAY_FORCECAST_ | Api::NPY_ARRAY_ENSUREARRAY_;
   PyObject* type = Api::get().PyArray_DescrFromType_(number);
   PyObject* array = Api::get().PyArray_FromAny_(object.ptr(), type, 0, 0, flags, nullptr);
   if (!array) throw py::error_already_set();
@@ -136,11 +136,12 @@ Ids read_ids(py::handle object, Name name, const char* letter, index_t limit) {
   check_unmasked(object, name);
   const int number = py::detail::array_descriptor_proxy(proxy(object).descr)->type_num;
   const bool as_it_is = is_contiguous(object) && number == Api::NPY_INT64_;
-  Ids ids = view_of<Ids>(as_it_is ? py::reinterpret_borrow<py::object>(object)
-                                  : contiguous_copy(object, Api::NPY_INT64_));
+  Ids ids =
+      view_of<Ids>(as_it_is ? py::reinterpret_borrow<py::object>(object) : contiguous_copy(object, Api::NPY_INT64_));
   std::uint64_t out_of_range = 0;
   for (index_t i = 0; i < ids.size; ++i)
-    out_of_range |= static_cast<std::uint64_t>(static_cast<std::uint64_t>(ids.data[i]) >= static_cast<std::uint64_t>(limit));
+    out_of_range |=
+        static_cast<std::uint64_t>(static_cast<std::uint64_t>(ids.data[i]) >= static_cast<std::uint64_t>(limit));
   if (out_of_range == 0) return ids;
   index_t i = 0;
   while (ids.data[i] >= 0 && ids.data[i] < limit) ++i;
@@ -163,8 +164,9 @@ double read_number(py::handle object, Name name, Sign sign) {
     PyErr_Clear();
     type_error(name, expected, describe(object));
   }
-  const bool right = sign == Sign::any || (std::isfinite(value) && (sign == Sign::finite || value > 0 ||
-                                                                    (sign == Sign::not_negative && value == 0)));
+  const bool right =
+      sign == Sign::any ||
+      (std::isfinite(value) && (sign == Sign::finite || value > 0 || (sign == Sign::not_negative && value == 0)));
   if (!right) value_error(name, expected, describe(object));
   return value;
 }

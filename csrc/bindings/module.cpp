@@ -12,4 +12,5 @@ PYBIND11_MODULE(_engine, module, pybind11::mod_gil_not_used()) {
   pyrnn::bindings::register_backward(module);
   pyrnn::bindings::register_stream(module);
   pyrnn::bindings::register_training(module);
+  pyrnn::bindings::register_probe(module);
 }

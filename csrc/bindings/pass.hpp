@@ -49,8 +49,8 @@ struct Pass {
     return job.state[i] + (job.keep ? step : step & 1) * job.batch * job.pitch;
   }
 
-  void prepare(std::shared_ptr<WeightsOf<T>> new_weights, const SharedInputs<T>& shared,
-               const DirectionInputs<T>& own, bool reverse, bool keep, index_t hoisted_steps, Block recycled);
+  void prepare(std::shared_ptr<WeightsOf<T>> new_weights, const SharedInputs<T>& shared, const DirectionInputs<T>& own,
+               bool reverse, bool keep, index_t hoisted_steps, Block recycled);
 
  private:
   index_t carve(Carver carver, const SharedInputs<T>& shared, const DirectionInputs<T>& own);
@@ -154,8 +154,7 @@ void Pass<T>::fill(const SharedInputs<T>& shared, const DirectionInputs<T>& own)
 
 template <class T>
 void Pass<T>::prepare(std::shared_ptr<WeightsOf<T>> new_weights, const SharedInputs<T>& shared,
-                      const DirectionInputs<T>& own, bool reverse, bool keep,
-                      index_t hoisted_steps, Block recycled) {
+                      const DirectionInputs<T>& own, bool reverse, bool keep, index_t hoisted_steps, Block recycled) {
   weights = std::move(new_weights);
   weights_version = weights->version.load();
   job = {};

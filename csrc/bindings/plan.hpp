@@ -42,9 +42,11 @@ inline double estimate_ns(const Work& work, const Split& split) {
   return ns + border_ns + (split.workers() > 1 ? start_ns : 0.0);
 }
 
-// The fastest split of at most `ceiling` workers; one worker unless others save a good part of a long enough call.
+// Shorter calls are not split: waking others would cost more than they save.
+constexpr double worth_splitting_ns = 80000;
+
+// The fastest split of at most `ceiling` workers; one worker unless others save a good part.
 inline Split plan(const Work& work, index_t ceiling) {
-  constexpr double worth_splitting_ns = 80000;
   const index_t panels = (work.units + work.lanes - 1) / work.lanes;
   const double alone = estimate_ns(work, {});
   if (ceiling <= 1 || alone < worth_splitting_ns) return {};

@@ -12,5 +12,6 @@ void register_forward(pybind11::module_& module);   // bind_forward.cpp: forward
 void register_backward(pybind11::module_& module);  // bind_backward.cpp: backward, backward_both
 void register_stream(pybind11::module_& module);    // bind_stream.cpp: Stream
 void register_training(pybind11::module_& module);  // bind_training.cpp: the ops around the recurrent ones
+void register_probe(pybind11::module_& module);     // bind_probe.cpp: how fast this core is
 
 }  // namespace pyrnn::bindings

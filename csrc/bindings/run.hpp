@@ -10,6 +10,7 @@
 #include "base/cpu_count.hpp"
 #include "base/float_mode.hpp"
 #include "base/team.hpp"
+#include "bindings/gil.hpp"
 #include "bindings/pass.hpp"
 #include "bindings/plan.hpp"
 #include "dispatch/report.hpp"
@@ -25,17 +26,6 @@ struct Force {
   bool any_split() const { return split.directions || split.batch || split.units; }
 };
 
-class GilRelease {
- public:
-  GilRelease() : state_(PyEval_SaveThread()) {}
-  ~GilRelease() { PyEval_RestoreThread(state_); }
-  GilRelease(const GilRelease&) = delete;
-  GilRelease& operator=(const GilRelease&) = delete;
-
- private:
-  PyThreadState* state_;
-};
-
 template <class T>
 Work work_of(const KernelTable<T>& table, const CellFacts& facts, index_t directions, index_t steps, index_t batch,
              index_t inputs, index_t units, bool backward) {
@@ -44,21 +34,28 @@ Work work_of(const KernelTable<T>& table, const CellFacts& facts, index_t direct
 }
 
 constexpr double keep_gil_ns = 20e3;
-constexpr double chunk_ns = 15e6;        // between two looks for signals
+constexpr double chunk_ns = 15e6;         // between two looks for signals
 constexpr double uninterrupted_ns = 3e6;  // calls estimated shorter than that never look
 
 template <class T>
-class Runner {
+class SequenceRunner {
  public:
   enum class Stage { forward, backward, input_gradients, weight_gradients };
 
-  Runner(const char* call, Pass<T>* const* passes, int n_passes, bool backward, index_t threads, const Force& force)
+  SequenceRunner(const char* call, Pass<T>* const* passes, int n_passes, bool backward, index_t threads,
+                 const Force& force)
       : passes_(passes), n_passes_(n_passes), force_(force) {
     const Pass<T>& first = *passes[0];
     const KernelTable<T>& table = first.weights->table;
     const index_t units = std::max(first.job.units, passes[n_passes - 1]->job.units);
-    work_ = work_of(table, first.facts(), n_passes, first.job.steps, first.job.batch, first.job.inputs, units, backward);
-    split_ = force.any_split() ? forced(force, passes, n_passes) : plan(work_, threads);
+    work_ =
+        work_of(table, first.facts(), n_passes, first.job.steps, first.job.batch, first.job.inputs, units, backward);
+    if (force.any_split()) {
+      split_ = forced(force, passes, n_passes);
+    } else if (estimate_ns(work_, {}) >= worth_splitting_ns) {  // counting CPUs costs as much as a small call
+      const index_t most = get_num_threads();
+      split_ = plan(work_, threads > 0 ? std::min(threads, most) : most);
+    }
     estimate_ns_ = estimate_ns(work_, split_);
     Report& report = last_report();
     const bool copied = report.copied_inputs;
@@ -121,7 +118,8 @@ class Runner {
     }
     for (int i = 0; i < n_passes_; ++i) {
       const SequenceJob<T>& job = passes_[i]->job;
-      scratch_bytes_ = std::max(scratch_bytes_, passes_[i]->kernels().scratch_bytes(job.steps, job.batch, job.inputs, job.units));
+      scratch_bytes_ =
+          std::max(scratch_bytes_, passes_[i]->kernels().scratch_bytes(job.steps, job.batch, job.inputs, job.units));
     }
     scratch_bytes_ = (scratch_bytes_ + 127) / 64 * 64;
     scratch_ = Block(scratch_bytes_ * split_.workers());
@@ -142,19 +140,21 @@ class Runner {
 
   void chunks(Stage stage, index_t count, bool downwards, double share) {
     if (count == 0 || work_.batch == 0) return;
-    const double estimate = estimate_ns_ * share / static_cast<double>(count);
-    index_t size = interruptible() ? items(estimate * 2, count) : count;
+    stage_ = stage;
+    if (!interruptible()) {
+      run_chunk(0, count);
+      return;
+    }
+    using Clock = std::chrono::steady_clock;
+    index_t size = items(2 * estimate_ns_ * share / static_cast<double>(count), count);
     for (index_t done = 0; done < count;) {
-      if (n_chunks_ > 0 && interruptible()) look_for_signals();
+      if (n_chunks_ > 0) look_for_signals();
       size = std::min(size, count - done);
-      stage_ = stage;
-      begin_ = downwards ? count - done - size : done;
-      end_ = begin_ + size;
-      const auto start = std::chrono::steady_clock::now();
-      run_chunk();
+      const index_t begin = downwards ? count - done - size : done;
+      const Clock::time_point start = Clock::now();
+      run_chunk(begin, begin + size);
+      const std::chrono::duration<double, std::nano> took = Clock::now() - start;
       done += size;
-      ++n_chunks_;
-      const std::chrono::duration<double, std::nano> took = std::chrono::steady_clock::now() - start;
       size = std::min(items(took.count() / static_cast<double>(size), count), size * 4);
     }
   }
@@ -164,12 +164,15 @@ class Runner {
     return std::max<index_t>(1, fit < static_cast<double>(count) ? static_cast<index_t>(fit) : count);
   }
 
-  void run_chunk() {
+  void run_chunk(index_t begin, index_t end) {
     const FlushDenormals flush;
+    begin_ = begin;
+    end_ = end;
+    ++n_chunks_;
     if (split_.workers() == 1) {
       work(0);
     } else {
-      lease_->run([](int worker, void* self) { static_cast<Runner*>(self)->work(worker); }, this);
+      lease_->run([](int worker, void* self) { static_cast<SequenceRunner*>(self)->work(worker); }, this);
     }
   }
 
@@ -198,10 +201,14 @@ class Runner {
   void run_stage(const Pass<T>& pass, const Share& share) const {
     const CellKernels<T>& kernels = pass.kernels();
     switch (stage_) {
-      case Stage::forward: return kernels.forward_steps(&pass.job, &share, begin_, end_);
-      case Stage::backward: return kernels.backward_steps(&pass.job, &share, begin_, end_);
-      case Stage::input_gradients: return kernels.input_gradients(&pass.job, &share, begin_, end_);
-      case Stage::weight_gradients: return kernels.weight_gradients(&pass.job, &share, begin_, end_);
+      case Stage::forward:
+        return kernels.forward_steps(&pass.job, &share, begin_, end_);
+      case Stage::backward:
+        return kernels.backward_steps(&pass.job, &share, begin_, end_);
+      case Stage::input_gradients:
+        return kernels.input_gradients(&pass.job, &share, begin_, end_);
+      case Stage::weight_gradients:
+        return kernels.weight_gradients(&pass.job, &share, begin_, end_);
     }
   }
 

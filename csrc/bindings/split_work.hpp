@@ -1,4 +1,5 @@
-// Runs the work of one call: on one thread with the GIL where it is short, else without the GIL and split over the team.
+// Runs the work of one call: on one thread with the GIL where it is short, else without the GIL and split over the
+// team.
 #pragma once
 
 #include <algorithm>
@@ -9,14 +10,15 @@
 #include "base/float_mode.hpp"
 #include "base/team.hpp"
 #include "bindings/arrays.hpp"
+#include "bindings/gil.hpp"
 #include "dispatch/registry.hpp"
 #include "dispatch/report.hpp"
 
 namespace pyrnn::bindings {
 
-constexpr double release_gil_us = 20;    // shorter work keeps the GIL
-constexpr double worker_share_us = 20;   // what a worker must have to be worth waking
-constexpr double chunk_us = 15000;       // between looks at signals
+constexpr double release_gil_us = 20;   // shorter work keeps the GIL
+constexpr double worker_share_us = 20;  // what a worker must have to be worth waking
+constexpr double chunk_us = 15000;      // between looks at signals
 
 // What one call runs on. force: None, or the tests' dict with any of "isa" (a table's name) and "workers".
 template <class T>
@@ -61,7 +63,7 @@ struct Runner {
   // body(begin, end, worker) over parts of 0 .. n that begin at multiples of grain.
   template <class Body>
   void run(double us, index_t n, index_t grain, const Body& body) const {
-    std::optional<py::gil_scoped_release> without_gil;
+    std::optional<GilRelease> without_gil;
     const int wanted = workers(us, n, grain);
     if (us >= release_gil_us || wanted > 1) without_gil.emplace();
     const FlushDenormals mode;

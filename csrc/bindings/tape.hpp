@@ -43,7 +43,8 @@ struct Tape {
     Block memory;
     std::visit(
         [&](auto& r) {
-          if constexpr (!std::is_same_v<std::decay_t<decltype(r)>, std::monostate>) memory = std::move(r.passes[i].memory);
+          if constexpr (!std::is_same_v<std::decay_t<decltype(r)>, std::monostate>)
+            memory = std::move(r.passes[i].memory);
         },
         record);
     return memory;

@@ -35,7 +35,8 @@ struct RnnRelu {
 
   template <int phase>
   static PYRNN_INLINE void backward(BackwardStep<1, 1>& step) {
-    step.slot[0] = select(less(Vec::zero(), step.slot[0]), step.dnext[0], Vec::zero());
+    const Vec h = step.slot[0];
+    step.slot[0] = select(less(Vec::zero(), h), step.dnext[0], h);  // where it is flat h is 0, or NaN, which must show
   }
 };
 

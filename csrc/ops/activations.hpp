@@ -108,19 +108,32 @@ struct Exponential {
 template <class Use>
 PYRNN_INLINE void with_activation(Activation function, const Use& use) {
   switch (function) {
-    case Activation::linear: return use(Linear{});
-    case Activation::tanh: return use(Tanh{});
-    case Activation::sigmoid: return use(Sigmoid{});
-    case Activation::hard_sigmoid: return use(HardSigmoid{});
-    case Activation::relu: return use(Relu{});
-    case Activation::relu6: return use(Relu6{});
-    case Activation::leaky_relu: return use(LeakyRelu{});
-    case Activation::elu: return use(Elu{});
-    case Activation::selu: return use(Selu{});
-    case Activation::softplus: return use(Softplus{});
-    case Activation::softsign: return use(Softsign{});
-    case Activation::exponential: return use(Exponential{});
-    case Activation::softmax: return;  // row by row: softmax() below
+    case Activation::linear:
+      return use(Linear{});
+    case Activation::tanh:
+      return use(Tanh{});
+    case Activation::sigmoid:
+      return use(Sigmoid{});
+    case Activation::hard_sigmoid:
+      return use(HardSigmoid{});
+    case Activation::relu:
+      return use(Relu{});
+    case Activation::relu6:
+      return use(Relu6{});
+    case Activation::leaky_relu:
+      return use(LeakyRelu{});
+    case Activation::elu:
+      return use(Elu{});
+    case Activation::selu:
+      return use(Selu{});
+    case Activation::softplus:
+      return use(Softplus{});
+    case Activation::softsign:
+      return use(Softsign{});
+    case Activation::exponential:
+      return use(Exponential{});
+    case Activation::softmax:
+      return;  // row by row: softmax() below
   }
 }
 
@@ -141,9 +154,8 @@ inline void activation_gradient(Activation function, index_t n, const Real* y, c
 inline Real row_max(index_t width, const Real* x) {
   const Vec lowest = Vec::set1(-Real(__builtin_inff()));
   Vec largest = lowest;
-  for_pieces(0, width, [&](index_t i, auto size) {
-    largest = max(largest, fill_piece(load_piece(x + i, size), size, lowest));
-  });
+  for_pieces(0, width,
+             [&](index_t i, auto size) { largest = max(largest, fill_piece(load_piece(x + i, size), size, lowest)); });
   return reduce_max(largest);
 }
 

@@ -33,8 +33,18 @@ PYRNN_INLINE void dense_product(const Real* a, index_t K, Real* c, index_t N, in
           rows[r] = a + (begin + r) * K;
           out[r] = c + (begin + r) * N + column;
         }
-        multiply_rows({rows, {k, depth, 0, 1}, packed, depth, 0, 0, out, first ? first + column : nullptr, k > 0,
-                       nullptr, false, columns},
+        multiply_rows({rows,
+                       {k, depth, 0, 1},
+                       packed,
+                       depth,
+                       0,
+                       0,
+                       out,
+                       first ? first + column : nullptr,
+                       k > 0,
+                       nullptr,
+                       false,
+                       columns},
                       n_rows, tile_rows, 0, ceil_div(columns, lanes));
       }
       k += depth;
@@ -75,8 +85,9 @@ inline void dense_input_gradient(const DenseJob<Real>* job, index_t row_begin, i
 }
 
 // dW += x^T dy, block by block, the latest first.
-inline void dense_weight_gradient(const DenseJob<Real>* job, index_t block_begin, index_t block_end, index_t input_begin,
-                                  index_t input_end, index_t output_begin, index_t output_end, Real* scratch) {
+inline void dense_weight_gradient(const DenseJob<Real>* job, index_t block_begin, index_t block_end,
+                                  index_t input_begin, index_t input_end, index_t output_begin, index_t output_end,
+                                  Real* scratch) {
   const index_t K = job->inputs, N = job->outputs;
   const Real *x_rows[dense_block_rows], *dy_rows[dense_block_rows];
   for (index_t i = 0; i < dense_block_rows; ++i) dy_rows[i] = scratch + i * dense_columns;
@@ -109,7 +120,8 @@ inline void dense_bias_gradient(const DenseJob<Real>* job, index_t block_begin, 
     for (index_t block = block_end; block-- > block_begin;) {
       const index_t end = min_of(job->rows, (block + 1) * dense_block_rows);
       Vec sum = Vec::zero();
-      for (index_t row = block * dense_block_rows; row < end; ++row) sum = sum + load_piece(job->dy + row * N + n, size);
+      for (index_t row = block * dense_block_rows; row < end; ++row)
+        sum = sum + load_piece(job->dy + row * N + n, size);
       db = db + sum;
     }
     store_piece(db, job->db + n, size);

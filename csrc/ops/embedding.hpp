@@ -9,7 +9,8 @@ inline void embedding_forward(const EmbeddingJob<Real>* job, index_t begin, inde
   const index_t width = job->width;
   for (index_t i = begin; i < end; ++i) {
     const Real* row = job->W + job->ids[i] * width;
-    for_pieces(0, width, [&](index_t n, auto size) { store_piece(load_piece(row + n, size), job->y + i * width + n, size); });
+    for_pieces(0, width,
+               [&](index_t n, auto size) { store_piece(load_piece(row + n, size), job->y + i * width + n, size); });
   }
 }
 

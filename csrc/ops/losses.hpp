@@ -49,7 +49,8 @@ inline void softmax_cross_entropy_row(const LossJob<Real>* job, index_t r, Real 
   if (dx && !t) dx[id] = job->scale * weight * (p_id - 1);
 }
 
-// q = x / sum(x), clipped; loss = -sum(t * log(q)); dx = sum(t') / sum(x) - t' / x, where t' is t, or 0 where q was clipped
+// q = x / sum(x), clipped; loss = -sum(t * log(q)); dx = sum(t') / sum(x) - t' / x, where t' is t, or 0 where q was
+// clipped
 inline void cross_entropy_row(const LossJob<Real>* job, index_t r, Real weight) {
   const index_t width = job->width, id = job->ids ? job->ids[r] : 0;
   const Real *x = job->x + r * width, *t = job->targets ? job->targets + r * width : nullptr;
@@ -66,7 +67,7 @@ inline void cross_entropy_row(const LossJob<Real>* job, index_t r, Real weight) 
   if (t) {
     for_pieces(0, width, [&](index_t i, auto size) {
       const Vec q = load_piece(x + i, size) * Vec::set1(inverse), t_i = load_piece(t + i, size);
-      loss = fnma(t_i, log(min(high, max(low, q))), loss);
+      loss = loss - multiply_or_zero(t_i, log(min(high, max(low, q))));
       total = total + fill_piece(inside(q, t_i), size, Vec::zero());
     });
   } else {
@@ -123,7 +124,7 @@ struct BinaryCrossEntropy {
     const Vec one = Vec::set1(1), q = min(high, max(low, x)), rest = one - q;
     const Vec slope = (q - t) / (q * rest);
     gradient = select(less(x, low), Vec::zero(), select(less(high, x), Vec::zero(), slope));
-    return -fma(t, log(q), (one - t) * log(rest));
+    return -(multiply_or_zero(t, log(q)) + multiply_or_zero(one - t, log(rest)));
   }
 };
 
@@ -144,11 +145,21 @@ inline void loss(Loss loss, const LossJob<Real>* job, index_t row_begin, index_t
       if (!job->probabilities) continue;
     }
     switch (loss) {
-      case Loss::softmax_cross_entropy: softmax_cross_entropy_row(job, r, weight); break;
-      case Loss::cross_entropy: cross_entropy_row(job, r, weight); break;
-      case Loss::sigmoid_cross_entropy: loss_row(job, r, weight, sigmoid_cross_entropy); break;
-      case Loss::binary_cross_entropy: loss_row(job, r, weight, binary); break;
-      case Loss::squared_error: loss_row(job, r, weight, squared_error); break;
+      case Loss::softmax_cross_entropy:
+        softmax_cross_entropy_row(job, r, weight);
+        break;
+      case Loss::cross_entropy:
+        cross_entropy_row(job, r, weight);
+        break;
+      case Loss::sigmoid_cross_entropy:
+        loss_row(job, r, weight, sigmoid_cross_entropy);
+        break;
+      case Loss::binary_cross_entropy:
+        loss_row(job, r, weight, binary);
+        break;
+      case Loss::squared_error:
+        loss_row(job, r, weight, squared_error);
+        break;
     }
   }
 }

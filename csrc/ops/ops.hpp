@@ -12,10 +12,25 @@
 namespace pyrnn::PYRNN_NS {
 
 constexpr OpsKernels<Real> ops_kernels() {
-  return {dense_scratch,         dense_forward,     dense_input_gradient, dense_weight_gradient, dense_bias_gradient,
-          activation,            activation_gradient, softmax,            softmax_gradient,      loss,
-          tree_sum,              sums_of_squares,   sum_middle,           embedding_forward,     embedding_backward,
-          adam,                  sgd,               rmsprop,              dropout};
+  return {dense_scratch,
+          dense_forward,
+          dense_input_gradient,
+          dense_weight_gradient,
+          dense_bias_gradient,
+          activation,
+          activation_gradient,
+          softmax,
+          softmax_gradient,
+          loss,
+          tree_sum,
+          sums_of_squares,
+          sum_middle,
+          embedding_forward,
+          embedding_backward,
+          adam,
+          sgd,
+          rmsprop,
+          dropout};
 }
 
 }  // namespace pyrnn::PYRNN_NS

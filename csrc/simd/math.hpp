@@ -1,19 +1,19 @@
 // exp, tanh, sigmoid and log on Vec: one division each, no branch, no table.
 //
-// Largest errors in units in the last place, for arguments between `from` and `to` (tests/test_math.py reads these lines
-// and holds every back end to them; `normal` is the smallest normal number, `max` the largest finite one):
+// Largest errors in units in the last place, for x between `from` and `to`, which tests/test_math.py reads here and
+// holds every back end to. `normal` is the smallest normal number, `max` the largest finite one, of the dtype.
 //
 //   function   max_ulp float   max_ulp double   from          to
-//   exp        2.25           2.25             log(normal)   log(max)
-//   tanh       3.25           3.75             normal        inf          odd
-//   sigmoid    2.75           2.75             log(normal)   inf
-//   log        1.0            1.0              normal        max
+//   exp        2.25            2.25             log(normal)   log(max)
+//   tanh       3.25            3.75             -inf          inf
+//   sigmoid    2.75            2.75             log(normal)   inf
+//   log        1.00            1.00             normal        max
 //
-// NaN gives NaN. tanh(-+inf) = -+1, sigmoid(-inf) = 0, exp(-inf) = 0, exp(inf) = inf, log(0) = -inf, log(< 0) = NaN.
-// Subnormal arguments and results may count as 0.
+// NaN gives NaN. tanh(+-inf) = +-1, sigmoid(-inf) = 0, exp(-inf) = 0, exp(inf) = inf, log(0) = -inf, log(< 0) = NaN.
+// tanh is odd to the bit. Subnormal arguments and results may count as 0.
 //
-// The core is tanh(r) = odd / even for |r| <= log(2) / 4, where odd = r + odd[0] r^3 + ..., even = 1 + even[0] r^2 + ...
-// are a minimax rational, exact at 0. The rest follows:
+// The core is tanh(r) = odd / even for |r| <= log(2) / 4, with odd = r + odd[0] r^3 + ..., even = 1 + even[0] r^2 + ...
+// a minimax rational that is exact at 0. The rest follows:
 //   e^2r = (even + odd) / (even - odd)
 //   e^x  = 2^n e^2r                       where x = n log(2) + 2r
 //   sigmoid(x) = 1 / (1 + e^-x) and tanh(x) = (e^2x - 1) / (e^2x + 1), over the common denominator
@@ -38,10 +38,11 @@ struct MathConstants<float> {
   static constexpr float log_2 = 0x1.62e43p-1f;
   static constexpr float log_2_high = 0x1.62e4p-1f;  // few bits: n * log_2_high is exact
   static constexpr float log_2_low = 0x1.7f7d1cp-20f;
+  // Where x may be clamped: results are final there. n is what x = n log(2) + 2r gives.
   static constexpr float exp_overflows = 88.8f;
-  static constexpr float exp_flushes = -88.0f;  // n = -bias
-  static constexpr float exp_underflows = -104.5f;
-  static constexpr float sigmoid_flushes = -89.0f;  // n = bias + 1
+  static constexpr float exp_flushes = -88.0f;      // n = -bias, built as 2^n = 0
+  static constexpr float exp_underflows = -104.5f;  // below half the smallest subnormal
+  static constexpr float sigmoid_flushes = -89.0f;  // n of -x = bias + 1, built as 2^n = inf
   // Relative error of odd / even: 2^-30.
   static constexpr float odd[] = {0.066587109319625028f};
   static constexpr float even[] = {0.39992019675736699f};

@@ -12,7 +12,7 @@
 //   abs(a) sqrt(a) copysign(magnitude, sign)
 //   less(a, b) -> Mask, false where unordered; select(mask, if_true, if_false)
 //   bit_and(a, b) bit_or(a, b) shift_left<n>(a) shift_right<n>(a)     on the bits; shifts fill with 0
-//   scale(a, n) = a * 2^n                   for whole n, over- and underflowing as a product does; only where `has_scale`
+//   scale(a, n) = a * 2^n                   for whole n, rounded as a product; only where `has_scale`
 //   reduce_add(a) reduce_max(a)             halves are combined, then halves of that: a fixed tree
 #pragma once
 

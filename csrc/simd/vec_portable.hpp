@@ -1,5 +1,5 @@
-// Vec on the vector extensions of GCC and Clang, 16 bytes: SSE2 on x86-64, NEON on 64-bit ARM, whatever there is elsewhere.
-// Included by vec.hpp only, which documents the operations.
+// Vec on the vector extensions of GCC and Clang, 16 bytes: SSE2 on x86-64, NEON on 64-bit ARM, whatever there is
+// elsewhere. Included by vec.hpp only, which documents the operations.
 #pragma once
 
 #if !defined(__GNUC__)

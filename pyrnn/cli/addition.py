@@ -110,9 +110,10 @@ def _announce(options: Options) -> None:
     import pyrnn
 
     training, validation, test = map(len, options.draw())
+    threads = pyrnn.get_num_threads()
     print(
         f"{training:,} sums to train on, {validation:,} to validate, {test:,} to test; {options.cell} with "
-        f"{options.hidden} units; {pyrnn.get_num_threads()} threads",
+        f"{options.hidden} units; {threads} thread{'s' if threads > 1 else ''}",
         flush=True,
     )
 

@@ -40,9 +40,10 @@ class Call:
     logits: the last activation is left to the loss.
     mask: (B, T) or None; false steps of the input are padding.
     kept: whatever forward hands to backward.
+    tape: what backward has consumed, for the next forward to use its storage again.
     """
 
-    __slots__ = ("_buffers", "_children", "kept", "key", "logits", "mask", "need_dx", "run")
+    __slots__ = ("_buffers", "_children", "kept", "key", "logits", "mask", "need_dx", "run", "tape")
 
     def __init__(self, run: Run, key: int = 0) -> None:
         self.run, self.key = run, key
@@ -50,6 +51,7 @@ class Call:
         self.logits = False
         self.mask: Array | None = None
         self.kept: Any = None
+        self.tape: Any = None
         self._buffers: dict[str, Array] = {}
         self._children: dict[int, Call] = {}
 
@@ -147,14 +149,10 @@ class Layer:
 
     def check_input_shape(self, shape: Shape) -> None:
         """Raise ValueError for an input that the weights do not fit."""
+        self.compute_output_shape(shape)
         expected = self.input_shape
-        if expected is None:
-            return
-        same_rank = len(shape) == len(expected)
-        # the steps of a sequence may differ from call to call; the width may not
-        fixed = range(len(expected) - 1, len(expected)) if self.parameters else range(0)
-        if not same_rank or any(shape[i] != expected[i] and expected[i] is not None for i in fixed):
-            raise ValueError(f"{self.name}: expected an input of shape {show(expected)}, got {show(shape)}")
+        if expected is not None and self.parameters and shape[-1] != expected[-1]:
+            raise ValueError(f"{self.name}: expected an input of width {expected[-1]}, got {show(shape)}")
 
     def __call__(self, x: Any, *, training: bool = False, mask: Any = None, **kwargs: Any) -> Any:
         """Run the layer on arrays, outside a model. x: (B, ...); mask: (B, T). Returns new arrays."""

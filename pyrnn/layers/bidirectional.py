@@ -128,7 +128,7 @@ class Bidirectional(Layer):
             x_scale=_pair_or_none(scales[0][0], scales[1][0]),
             h_scale=_pair_or_none(scales[0][1], scales[1][1]),
             sequences=self.return_sequences,
-            tape=(call.kept[0] if call.kept else True) if training else False,
+            tape=(call.tape or True) if training else False,
             out=out,
         )
         each = [list(s) if isinstance(s, tuple) else [s] for s in states]
@@ -137,7 +137,7 @@ class Bidirectional(Layer):
         else:
             outputs = [each[0][0], each[1][0]]
         if training:
-            call.kept = (tape, outputs)
+            call.kept, call.tape = (tape, outputs), None
         y = self._merge(outputs, joined)
         if not self.return_state:
             return y
@@ -169,7 +169,7 @@ class Bidirectional(Layer):
 
     def backward(self, dy: Any, call: Call) -> Array | None:
         tape, outputs = call.kept
-        count = self.forward_layer._facts["states"]
+        count = len(self.forward_layer._states)
         dstates: list[tuple[Array | None, ...]] = [(None,) * count, (None,) * count]
         if self.return_state:
             n = 2 if self.merge_mode is None else 1
@@ -191,6 +191,7 @@ class Bidirectional(Layer):
             need_dx=call.need_dx,
             into=None if into[0] is None else tuple(into),
         )
+        call.tape = tape
         for parameter, gradient in zip(parameters, gradients, strict=True):
             assert isinstance(parameter, RecurrentParameter)
             parameter.gradients = gradient
@@ -200,7 +201,7 @@ class Bidirectional(Layer):
     def _state_pair(self, initial_state: Any) -> Any:
         if initial_state is None:
             return None
-        count = self.forward_layer._facts["states"]
+        count = len(self.forward_layer._states)
         if not isinstance(initial_state, (tuple, list)) or len(initial_state) != 2 * count:
             raise ValueError(
                 f"{self.name}: initial_state: expected a list of {2 * count} arrays, forward layer's first"

@@ -88,7 +88,7 @@ class LSTM(Recurrent):
     def initial_bias(self) -> Array:
         bias = super().initial_bias()
         if self.unit_forget_bias:
-            f = list(self._facts["gate_names"]).index("f")
+            f = self._facts["gates"].index("f")
             bias[f * self.units : (f + 1) * self.units] = np.ones(self.units, self.dtype)
         return bias
 

@@ -79,7 +79,8 @@ class Recurrent(Layer):
         self.zero_output_for_mask = check_flag(kind, "zero_output_for_mask", zero_output_for_mask)
         self._masked = "zero" if zero_output_for_mask else "hold"
         self._facts = CELLS[self.cell]
-        self._several_states = self._facts["states"] > 1
+        self._states: list[str] = self._facts["states"]
+        self._several_states = len(self._states) > 1
         super().__init__(**kwargs)
 
     @property
@@ -89,7 +90,7 @@ class Recurrent(Layer):
 
     def initial_bias(self) -> Array:
         """Values of the bias: (G*H) or, with two rows, (2, G*H)."""
-        width = self._facts["gates"] * self.units
+        width = len(self._facts["gates"]) * self.units
         rows = self._facts["bias_rows"]
         return self.bias_initializer((width,) if rows == 1 else (rows, width), self.dtype)
 
@@ -103,7 +104,7 @@ class Recurrent(Layer):
         return mask if self.return_sequences else None
 
     def _build(self, input_shape: Shape) -> None:
-        width, columns = input_shape[2], self._facts["gates"] * self.units
+        width, columns = input_shape[2], len(self._facts["gates"]) * self.units
         assert width is not None
         self.weights = ops.Weights(
             self.cell,
@@ -152,10 +153,10 @@ class Recurrent(Layer):
             x_scale=x_scale,
             h_scale=h_scale,
             sequences=self.return_sequences,
-            tape=(call.kept or True) if training else False,
+            tape=(call.tape or True) if training else False,
         )
         if training:
-            call.kept = tape
+            call.kept, call.tape = tape, None
         states = state if self._several_states else (state,)
         if y is None:
             out = states[0]
@@ -168,7 +169,7 @@ class Recurrent(Layer):
     def backward(self, dy: Any, call: Call) -> Array | None:
         parameter = self.parameters[0]
         assert isinstance(parameter, RecurrentParameter)
-        dstates: tuple[Array | None, ...] = (None,) * self._facts["states"]
+        dstates: tuple[Array | None, ...] = (None,) * len(self._states)
         if self.return_state:
             dy, *rest = dy
             dstates = tuple(rest)
@@ -185,6 +186,7 @@ class Recurrent(Layer):
             need_dx=call.need_dx,
             into=parameter.gradients,
         )
+        call.tape = call.kept
         dx = parameter.gradients.x
         return None if dx is None else dx.transpose(1, 0, 2)
 
@@ -193,10 +195,10 @@ class Recurrent(Layer):
         if initial_state is None:
             return None
         states = initial_state if isinstance(initial_state, (tuple, list)) else [initial_state]
-        if len(states) != self._facts["states"]:
+        if len(states) != len(self._states):
             raise ValueError(
-                f"{self.name}: initial_state: expected {self._facts['states']} arrays "
-                f"({', '.join(self._facts['state_names'])}), got {len(states)}"
+                f"{self.name}: initial_state: expected {len(self._states)} arrays "
+                f"({', '.join(self._states)}), got {len(states)}"
             )
         arrays = tuple(self.cast(np.asarray(state)) for state in states)
         return arrays if self._several_states else arrays[0]

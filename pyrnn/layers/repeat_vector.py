@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from pyrnn import ops
 from pyrnn._types import Array, Shape
 from pyrnn.layers.base import Call, Layer, check_positive, check_rank
 
@@ -41,4 +42,4 @@ class RepeatVector(Layer):
         return y
 
     def backward(self, dy: Array, call: Call) -> Array | None:
-        return dy.sum(axis=1, dtype=self.dtype) if call.need_dx else None
+        return ops.sum_axis(self.cast(dy), 1) if call.need_dx else None

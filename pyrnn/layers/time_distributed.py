@@ -55,6 +55,10 @@ class TimeDistributed(Layer):
         self.layer.build((None, *input_shape[2:]))
         self.parameters = self.layer.parameters
 
+    def check_input_shape(self, shape: Shape) -> None:
+        self.compute_output_shape(shape)
+        self.layer.check_input_shape((None, *shape[2:]))
+
     def forward(self, x: Array, call: Call) -> Array:
         batch, steps = x.shape[:2]
         inner = call.child(0)

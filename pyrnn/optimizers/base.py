@@ -56,7 +56,7 @@ class Optimizer:
         self.iterations = 0
         self.learning_rate = learning_rate
         self._state: list[dict[str, Array]] = []
-        self._parameters: list[Parameter] = []
+        self._parameters: Sequence[Parameter] = []
         self._slots_of: list[tuple[Parameter, dict[str, Array]]] = []
 
     @property
@@ -86,13 +86,14 @@ class Optimizer:
 
     def build(self, parameters: Sequence[Parameter]) -> None:
         """Make the state for these parameters, all zeros; a second call with the same ones changes nothing."""
-        if len(parameters) == len(self._parameters) and all(
-            a is b for a, b in zip(parameters, self._parameters, strict=True)
-        ):
+        if [id(p) for p in parameters] == [id(p) for p in self._parameters]:
+            self._parameters = parameters
             return
-        self._parameters = list(parameters)
+        if self._parameters:
+            raise ValueError(f"{self.name}: the optimizer has stepped another model; give each compile() a new one")
+        self._parameters = parameters
         self._state = [self._new_state(p) for p in parameters]
-        self._slots_of = list(zip(self._parameters, self._state, strict=True))
+        self._slots_of = list(zip(parameters, self._state, strict=True))
 
     def apply(self, parameters: Sequence[Parameter]) -> None:
         """One step, from the parameters' gradients."""

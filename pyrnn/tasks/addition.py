@@ -10,15 +10,16 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from os import PathLike, fspath
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from pyrnn.models import Sequential, load_model, state_of
 
 from pyrnn import saving
 from pyrnn.layers import GRU, LSTM, Dense, Input, Layer, RepeatVector, SimpleRNN
+from pyrnn.models import Sequential, load_model, state_of
 from pyrnn.optimizers import Adam
 from pyrnn.optimizers.schedules import CosineDecay
 from pyrnn.tasks.sums import VOCABULARY, Numbers, Parts, SumFormat, check_samples, draw_parts

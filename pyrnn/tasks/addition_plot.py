@@ -27,7 +27,8 @@ def draw(workings: Workings, history: Mapping[str, Sequence[float]] | None = Non
 
     figure = Figure(figsize=(9, 9 if history else 6), layout="constrained")
     if history:
-        curve, states = figure.subfigures(2, 1, height_ratios=[1, 1.6])
+        halves: Any = figure.subfigures(2, 1, height_ratios=[1, 1.6])
+        curve, states = halves
         _draw_curve(curve, history)
         _draw_states(states, workings)
     else:

@@ -239,7 +239,7 @@ class Trainer:
         running, parameters = self._pass, self._parameters
         for parameter in parameters:
             parameter.zero_gradient()
-        running.run.step += 1
+        running.run.step = self.optimizer.iterations
         output = running.forward(x)
         value, dy = self.loss.compute(y, output, weights, mask=running.mask, fused=self._fused)
         assert dy is not None
