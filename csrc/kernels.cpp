@@ -65,7 +65,7 @@ inline void unary(UnaryFunction function, index_t n, const Real* x, Real* y) {
 const KernelTable<Real>& kernel_table() {
   using Table = CellTable<AllCells>;
   static constexpr KernelTable<Real> table = {isa_name,       Vec::lanes,    tile_rows, Table::size,
-                                              Table::kernels, ops_kernels(), unary, probe_kernels()};
+                                              Table::kernels, ops_kernels(), unary,     probe_kernels()};
   return table;
 }
 

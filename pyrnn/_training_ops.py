@@ -329,7 +329,7 @@ def adam_step(
     """
     array = _array_of(param)
     _engine.adam_step(array, grad, m, v, step, lr, beta_1, beta_2, epsilon, weight_decay, scale, _force)
-    if array is not param:
+    if isinstance(param, _engine.Weights):
         param.touch()
 
 
@@ -362,7 +362,7 @@ def sgd_step(
     """
     array = _array_of(param)
     _engine.sgd_step(array, grad, velocity, lr, momentum, nesterov, weight_decay, scale, _force)
-    if array is not param:
+    if isinstance(param, _engine.Weights):
         param.touch()
 
 
@@ -397,7 +397,7 @@ def rmsprop_step(
     """
     array = _array_of(param)
     _engine.rmsprop_step(array, grad, v, mom, lr, rho, momentum, epsilon, weight_decay, scale, _force)
-    if array is not param:
+    if isinstance(param, _engine.Weights):
         param.touch()
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from pyrnn import ops
 from pyrnn._types import Array, float_dtype
 from pyrnn.utils import next_seed
 
@@ -213,9 +214,30 @@ class Orthogonal(Initializer):
         if len(shape) < 2:
             raise ValueError(f"Orthogonal: expected a shape of at least 2 axes, got {shape}")
         rows, columns = math.prod(shape[:-1]), shape[-1]
-        q, r = np.linalg.qr(rng.standard_normal((max(rows, columns), min(rows, columns))))
-        q = q * np.sign(np.diag(r))  # makes the distribution uniform (Haar)
-        return self.gain * (q.T if rows < columns else q).reshape(shape)
+        q = _orthonormal(rng.standard_normal((min(rows, columns), max(rows, columns))))
+        return self.gain * (q if rows <= columns else q.T).reshape(shape)
+
+
+def _orthonormal(a: Array) -> Array:
+    """Orthonormal rows that span those of a (m, n), m <= n; a is overwritten.
+
+    Gram-Schmidt with positive coefficients, so that random normal rows give the uniform (Haar) distribution. It goes
+    by blocks, each made orthogonal twice, and its products are the engine's: LAPACK's bits may change with threads.
+    """
+    block = 16
+    for begin in range(0, len(a), block):
+        done, rows = a[:begin], a[begin : begin + block]
+        for _ in range(2):
+            if begin:
+                shares, _, _ = ops.dense_backward(np.zeros((len(rows), begin)), done, rows)  # rows done^T
+                assert shares is not None
+                rows -= ops.dense_forward(shares, done)
+            for j, row in enumerate(rows):
+                if j:
+                    share = (rows[:j] * row).sum(axis=1)
+                    row -= (rows[:j] * share[:, None]).sum(axis=0)
+                row /= math.sqrt(float((row * row).sum()))
+    return a
 
 
 class Identity(Initializer):

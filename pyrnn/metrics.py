@@ -111,8 +111,7 @@ class ExactMatch(_Hits):
     def add(self, values: Array, mask: Array | None) -> None:
         if mask is not None and values.shape == mask.shape:
             values = values | ~mask
-        rows = values.reshape(values.shape[0], -1).all(axis=1) if values.size else values.reshape(-1)
-        super().add(rows, None)
+        super().add(np.asarray(values.reshape(len(values), -1).all(axis=1)), None)
 
 
 class BinaryAccuracy(Metric):
@@ -133,7 +132,8 @@ class BinaryAccuracy(Metric):
 
     def values(self, y_true: Array, y_pred: Array) -> Array:
         right = (y_pred > self.threshold) == (like(y_true, y_pred) > 0.5)
-        return right[..., 0] if right.shape[-1] == 1 else right.mean(axis=-1)
+        shares: Array = right[..., 0] if right.shape[-1] == 1 else right.mean(axis=-1)
+        return shares
 
 
 class MeanSquaredError(Metric):
@@ -143,7 +143,8 @@ class MeanSquaredError(Metric):
 
     def values(self, y_true: Array, y_pred: Array) -> Array:
         difference = y_pred - like(y_true, y_pred)
-        return (difference * difference).mean(axis=-1)
+        means: Array = (difference * difference).mean(axis=-1)
+        return means
 
 
 class MeanAbsoluteError(Metric):
@@ -152,7 +153,8 @@ class MeanAbsoluteError(Metric):
     default_name = "mean_absolute_error"
 
     def values(self, y_true: Array, y_pred: Array) -> Array:
-        return np.abs(y_pred - like(y_true, y_pred)).mean(axis=-1)
+        means: Array = np.abs(y_pred - like(y_true, y_pred)).mean(axis=-1)
+        return means
 
 
 class Accuracy(Metric):

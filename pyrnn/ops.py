@@ -11,7 +11,6 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import safetensors
 import safetensors.numpy
 
@@ -261,7 +260,7 @@ class Weights(_engine.Weights):
     >>> import numpy as np
     >>> weights = Weights("rnn_tanh", np.ones((2, 4), np.float32), np.zeros((4, 4), np.float32))
     >>> y, h, tape = forward("rnn_tanh", np.ones((5, 3, 2), np.float32), weights, tape=True)
-    >>> weights.flat -= np.float32(0.1) * backward(tape, np.ones_like(y)).flat
+    >>> weights.flat[:] -= np.float32(0.1) * backward(tape, np.ones_like(y)).flat
     >>> weights.touch()
 
     Reference: Keras's layers hold the same arrays (kernel, recurrent_kernel, bias).
@@ -381,7 +380,7 @@ class Stream(_engine.Stream):
         try:
             with safetensors.safe_open(os.fspath(path), framework="numpy") as file:
                 metadata = file.metadata() or {}
-                arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+                arrays = {name: file.get_tensor(name) for name in file.keys()}
         except safetensors.SafetensorError as error:
             raise ValueError(f"path: expected a file of Stream.save, got {os.fspath(path)} ({error})") from error
         if metadata.get("pyrnn") != "stream" or metadata.get("cell") != self.facts["cell"]:

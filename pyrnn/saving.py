@@ -20,7 +20,7 @@ import numpy as np
 
 from pyrnn._types import Array
 
-FORMAT = "pyrnn model"
+METADATA = "pyrnn model"
 FORMAT_VERSION = 1
 
 
@@ -40,13 +40,9 @@ def write(filepath: str | PathLike[str], config: Mapping[str, Any], tensors: Map
 
     text = json.dumps(config, sort_keys=True)
     whole = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
-    metadata = {
-        "format": FORMAT,
-        "format_version": str(FORMAT_VERSION),
-        "config": text,
-        "sha256": _digest(text, whole),
-    }
-    _write_atomically(Path(fspath(filepath)), save(whole, metadata))
+    about = {"format_version": FORMAT_VERSION, "config": text, "sha256": _digest(text, whole)}
+    # one entry: safetensors writes several in an order that differs from run to run
+    _write_atomically(Path(fspath(filepath)), save(whole, {METADATA: json.dumps(about)}))
 
 
 def read(filepath: str | PathLike[str]) -> tuple[dict[str, Any], dict[str, Array]]:
@@ -60,23 +56,26 @@ def read(filepath: str | PathLike[str]) -> tuple[dict[str, Any], dict[str, Array
     try:
         with safe_open(path, framework="np") as file:
             metadata = file.metadata() or {}
-            if metadata.get("format") != FORMAT:
+            if METADATA not in metadata:
                 raise ValueError(f"{path}: expected a model written by pyrnn, got another safetensors file")
-            version = metadata.get("format_version")
-            if version != str(FORMAT_VERSION):
-                raise ValueError(f"{path}: expected format version {FORMAT_VERSION}, got {version}: update pyrnn")
             tensors = {name: file.get_tensor(name) for name in file.keys()}
     except SafetensorError as error:
         raise ValueError(f"{path}: the file is damaged or no pyrnn model: {error}") from None
-    text = metadata.get("config", "")
-    if _digest(text, tensors) != metadata.get("sha256"):
+    try:
+        about = json.loads(metadata[METADATA])
+        version, text, digest = about["format_version"], about["config"], about["sha256"]
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path}: the file is damaged: its metadata cannot be read ({error})") from None
+    if version != FORMAT_VERSION:
+        raise ValueError(f"{path}: expected format version {FORMAT_VERSION}, got {version}: update pyrnn")
+    if _digest(text, tensors) != digest:
         raise ValueError(f"{path}: the file is damaged: its content does not have the SHA-256 that was written with it")
     return json.loads(text), tensors
 
 
 def _digest(config: str, tensors: Mapping[str, Array]) -> str:
     """SHA-256 over the config and every array's name, dtype, shape and bytes."""
-    digest = hashlib.sha256(config.encode())
+    digest = hashlib.sha256(str(config).encode())
     for name in sorted(tensors):
         array = np.ascontiguousarray(tensors[name])
         digest.update(f"\0{name}\0{array.dtype.str}\0{array.shape}\0".encode())

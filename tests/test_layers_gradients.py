@@ -52,7 +52,9 @@ class Slope:
         return self.layer.forward(self.x, call)
 
     def value(self) -> float:
-        return sum(float((y * r).sum()) for y, r in zip(outputs_of(self.run(self.new_call())), self.factors, strict=True))
+        return sum(
+            float((y * r).sum()) for y, r in zip(outputs_of(self.run(self.new_call())), self.factors, strict=True)
+        )
 
     def gradients(self) -> tuple[Any, list[np.ndarray]]:
         call = self.new_call()

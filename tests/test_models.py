@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -73,7 +74,16 @@ def test_steps_may_differ_from_call_to_call_where_the_shape_says_so() -> None:
 def test_weights_of_the_model_are_those_of_its_layers() -> None:
     model = adder()
     weights = model.get_weights()
-    assert [w.shape for w in weights] == [(12, 512), (128, 512), (512,), (128, 512), (128, 512), (512,), (128, 12), (12,)]
+    assert [w.shape for w in weights] == [
+        (12, 512),
+        (128, 512),
+        (512,),
+        (128, 512),
+        (128, 512),
+        (512,),
+        (128, 12),
+        (12,),
+    ]
     other = adder()
     x = random(3, 7, 12)
     assert not np.array_equal(other.predict(x, verbose=0), model.predict(x, verbose=0))
@@ -100,6 +110,14 @@ def test_predictions_do_not_depend_on_the_batch_size() -> None:
     assert np.array_equal(model(x), whole)
     assert np.array_equal(model.predict_on_batch(x), whole)
     assert model.predict(x[:0], verbose=0).shape == (0, 4, 12)
+
+
+def test_threads_predict_side_by_side() -> None:
+    model, x = adder(), random(64, 7, 12)
+    expected = model.predict(x, verbose=0)
+    with ThreadPoolExecutor(8) as pool:
+        for result in pool.map(lambda size: model.predict(x, batch_size=size, verbose=0), range(1, 33)):
+            assert np.array_equal(result, expected)
 
 
 @pytest.mark.parametrize("kind", [np.float64, np.float32, np.int8, bool, list])

@@ -183,6 +183,9 @@ Input<T> read_floats(py::handle object, Name name, Shape dims, const char* like,
   if (usable) {
     input.owner = py::reinterpret_borrow<py::object>(object);
   } else {
+    index_t size[3] = {1, 1, 1};
+    std::copy(given.dimensions, given.dimensions + given.nd, size);
+    check_addressable(name, {size[0], size[1], size[2]});
     input.owner = contiguous(object, number_of(dtype_of<T>), name);
     usable_strides(input.owner, sizeof(T), input.stride);
     last_report().copied_inputs = true;
@@ -325,7 +328,8 @@ void check_none(py::handle object, Name name, const char* when) {
 void check_addressable(Name name, std::initializer_list<index_t> sizes) {
   index_t product = 1;
   bool fits = true;
-  for (const index_t size : sizes) fits = fits && !__builtin_mul_overflow(product, std::max<index_t>(size, 1), &product);
+  for (const index_t size : sizes)
+    fits = fits && !__builtin_mul_overflow(product, std::max<index_t>(size, 1), &product);
   if (fits && product <= (index_t{1} << (sizeof(index_t) * 8 - 18))) return;
   std::string text;
   for (const index_t size : sizes) text += (text.empty() ? "" : " * ") + std::to_string(size);

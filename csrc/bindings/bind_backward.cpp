@@ -16,7 +16,6 @@ struct Call {
 template <class T>
 struct BackwardWork {
   Input<T> dy, dstates[max_states], dstate[max_states];
-  bool dstate_is_tuple = false;
   py::object dx = py::none();
   Block memory;   // gradients of states, scratch
   Block weights;  // gradients of the packed weights
@@ -83,6 +82,9 @@ Gradients* read_into(py::handle object, Name name, const Pass<T>& pass) {
     const index_t columns = weights.units * facts.gates;
     read_output<T>(into->W_x, name, {{"D", weights.inputs}, {"G*H", columns}}, "x");
     read_output<T>(into->W_h, name, {{"H", weights.units}, {"G*H", columns}}, "x");
+    if (weights.has_bias && facts.bias_rows == 1) read_output<T>(into->b, name, {{"G*H", columns}}, "x");
+    if (weights.has_bias && facts.bias_rows > 1)
+      read_output<T>(into->b, name, {{"bias_rows", facts.bias_rows}, {"G*H", columns}}, "x");
   }
   return into;
 }
@@ -192,8 +194,8 @@ py::object backward(const Call& call, Tape& tape, Record<T>& record) {
     if (pass.weights->version.load() != pass.weights_version)
       throw std::runtime_error("tape: its weights have changed since forward; run forward again");
     read_dy(of_direction(call.dy, "dy", call, i), name_of("dy", call, i), pass, works[i]);
-    works[i].dstate_is_tuple = read_state(of_direction(call.dstate, "dstate", call, i), name_of("dstate", call, i),
-                                          pass.facts(), pass.job.batch, pass.job.units, true, works[i].dstate);
+    read_state(of_direction(call.dstate, "dstate", call, i), name_of("dstate", call, i), pass.facts(), pass.job.batch,
+               pass.job.units, true, works[i].dstate);
     works[i].into = read_into(of_direction(call.into, "into", call, i), name_of("into", call, i), pass);
     if (works[i].into) uses[i].emplace(works[i].into->in_use, "into");
   }

@@ -73,8 +73,8 @@ const KernelTable<T>& choose_table(const Force& force, const WeightArguments* we
 }
 
 template <class T>
-void read_zoneout(py::handle object, Name name, const CellFacts& facts, const Pass<T>&, index_t steps, index_t batch,
-                  index_t units, DirectionInputs<T>& own) {
+void read_zoneout(py::handle object, Name name, const CellFacts& facts, index_t steps, index_t batch, index_t units,
+                  DirectionInputs<T>& own) {
   if (object.is_none()) return;
   const auto read = [&](py::handle part, Name part_name, int i) {
     const Dim dims[3] = {{"T", steps}, {"B", batch}, {"H", units}};
@@ -108,15 +108,13 @@ std::shared_ptr<WeightsOf<T>> weights_of(const WeightArguments& arguments, const
                                                         arguments.W_x_name, arguments.W_h_name, arguments.b_name, "x"));
 }
 
-template <class T>
-void check_given(const WeightArguments& arguments, const Call& call, const CellFacts& facts) {
+void check_given(const WeightArguments& arguments, const CellFacts& facts) {
   const AnyWeights& weights = *arguments.given;
   if (std::strcmp(weights.facts.name, facts.name) != 0)
     value_error(arguments.W_x_name, std::string("weights of cell '") + facts.name + "', as `cell` says",
                 std::string("weights of cell '") + weights.facts.name + "'");
   if (!arguments.W_h.is_none()) check_none(arguments.W_h, arguments.W_h_name, "beside ops.Weights");
   if (!arguments.b.is_none()) check_none(arguments.b, arguments.b_name, "beside ops.Weights");
-  (void)call;
 }
 
 template <class T>
@@ -152,7 +150,7 @@ py::object forward(const Call& call, WeightArguments* weights) {
   // Sizes: the weights say D and H, x says T and B.
   std::shared_ptr<WeightsOf<T>> packed[max_passes];
   for (int i = 0; i < call.n; ++i) {
-    if (weights[i].given) check_given<T>(weights[i], call, facts);
+    if (weights[i].given) check_given(weights[i], facts);
     packed[i] = weights_of(weights[i], kernels, table);
   }
   if (call.n == 2 && packed[0]->inputs != packed[1]->inputs)
@@ -199,7 +197,7 @@ py::object forward(const Call& call, WeightArguments* weights) {
     const py::handle h_scale = of_direction(call.h_scale, "h_scale", call, i);
     if (!h_scale.is_none())
       own.h_scale = read_floats<T>(h_scale, name_of("h_scale", call, i), {{"B", batch}, {"H", units}}, "x");
-    read_zoneout(of_direction(call.zoneout, "zoneout", call, i), name_of("zoneout", call, i), facts, pass, steps, batch,
+    read_zoneout(of_direction(call.zoneout, "zoneout", call, i), name_of("zoneout", call, i), facts, steps, batch,
                  units, own);
     const py::handle out = of_direction(call.out, "out", call, i);
     if (!out.is_none()) {

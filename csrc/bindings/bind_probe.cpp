@@ -77,7 +77,8 @@ double fma_rate(const ProbeKernels<float>& kernels, double seconds) {
 
 double unary_rate(const KernelTable<float>& table, UnaryFunction function, double seconds) {
   float x[unary_elements], y[unary_elements];
-  for (index_t i = 0; i < unary_elements; ++i) x[i] = static_cast<float>(i - unary_elements / 2) * (4.0f / unary_elements);
+  for (index_t i = 0; i < unary_elements; ++i)
+    x[i] = static_cast<float>(i - unary_elements / 2) * (4.0f / unary_elements);
   return rate_of(
       [&](index_t times) {
         for (index_t i = 0; i < times; ++i) table.unary(function, unary_elements, x, y);
@@ -87,7 +88,8 @@ double unary_rate(const KernelTable<float>& table, UnaryFunction function, doubl
 }
 
 // "fma": float operations, two an FMA; "load": bytes, read over and over from an array of so many; "sigmoid" and
-// "tanh": elements. Per second, on the calling thread, without the GIL, so that several threads can be measured at once.
+// "tanh": elements. Per second, on the calling thread, without the GIL, so that several threads can be measured at
+// once.
 double probe(const std::string& what, index_t bytes, double milliseconds, const std::string& isa) {
   if (!(milliseconds > 0) || milliseconds > 1000)
     throw py::value_error("milliseconds: expected more than 0 and at most 1000, got " + std::to_string(milliseconds));
@@ -106,7 +108,8 @@ double probe(const std::string& what, index_t bytes, double milliseconds, const 
 }  // namespace
 
 void register_probe(py::module_& module) {
-  module.def("_probe", probe, py::arg("what"), py::arg("bytes") = 0, py::arg("milliseconds") = 5.0, py::arg("isa") = "");
+  module.def("_probe", probe, py::arg("what"), py::arg("bytes") = 0, py::arg("milliseconds") = 5.0,
+             py::arg("isa") = "");
 }
 
 }  // namespace pyrnn::bindings

@@ -13,7 +13,7 @@ Activation read_activation(py::handle object) {
   return static_cast<Activation>(read_choice(object, "name", activation_names, std::size(activation_names)));
 }
 
-// The bit pattern, time and again: a row of softmax, or any element elsewhere.
+// What may be split: rows where the activation is softmax, elements elsewhere; and what the whole costs.
 template <class T>
 struct Units {
   index_t count, width;

@@ -10,6 +10,12 @@ namespace {
 constexpr int max_free = 24;
 constexpr std::ptrdiff_t max_free_bytes = std::ptrdiff_t{1} << 30;  // the newest block is kept even where it is larger
 constexpr std::ptrdiff_t smallest = 4096;
+// Under AddressSanitizer blocks have their exact size and are not used again, or it could not see errors.
+#if defined(__SANITIZE_ADDRESS__)
+constexpr bool recycles = false;
+#else
+constexpr bool recycles = true;
+#endif
 
 struct Piece {
   void* data;
@@ -23,6 +29,7 @@ void release(Piece piece) noexcept { ::operator delete(piece.data, std::align_va
 class Pool {
  public:
   Piece take(std::ptrdiff_t bytes) {
+    if (!recycles) return {::operator new(static_cast<std::size_t>(bytes), std::align_val_t{64}), bytes};
     bytes = std::max(smallest, (bytes + 63) / 64 * 64);
     if (!taken_.test_and_set(std::memory_order_acquire)) {
       int best = -1;
@@ -38,7 +45,7 @@ class Pool {
   }
 
   void give(Piece piece) noexcept {
-    if (taken_.test_and_set(std::memory_order_acquire)) return release(piece);
+    if (!recycles || taken_.test_and_set(std::memory_order_acquire)) return release(piece);
     Piece dropped[max_free];
     int n_dropped = 0;
     while (n_ > 0 && (n_ == max_free || bytes_ + piece.bytes > max_free_bytes)) dropped[n_dropped++] = remove(0);

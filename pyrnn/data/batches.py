@@ -17,7 +17,7 @@ def batches(n: int, batch_size: int, rng: np.random.Generator | None = None) -> 
     rng: shuffles; without one the batches are slices in order.
 
     >>> [b.tolist() for b in batches(5, 2, np.random.default_rng(0))]
-    [[2, 0], [1, 3], [4]]
+    [[2, 4], [3, 0], [1]]
     >>> list(batches(3, 2))
     [slice(0, 2, None), slice(2, 3, None)]
     """

@@ -66,7 +66,7 @@ class Call:
         """The call of a layer inside this one."""
         child = self._children.get(i)
         if child is None:
-            child = self._children[i] = Call(self.run, self.key * 16 + i + 1)
+            child = self._children[i] = Call(self.run, (self.key + 1) * 1024 + i)
         child.need_dx, child.logits, child.mask = self.need_dx, self.logits, self.mask
         return child
 

@@ -10,7 +10,6 @@ import numpy as np
 from pyrnn import ops
 from pyrnn._types import Array, Shape
 from pyrnn.layers.base import Call, Layer, check_rank, deserialize, serialize
-from pyrnn.layers.parameters import RecurrentParameter
 from pyrnn.layers.recurrent import Recurrent
 
 MERGE_MODES = ("concat", "sum", "mul", "ave", None)
@@ -132,7 +131,7 @@ class Bidirectional(Layer):
             out=out,
         )
         each = [list(s) if isinstance(s, tuple) else [s] for s in states]
-        if self.return_sequences:
+        if ys is not None:
             outputs = [y.transpose(1, 0, 2) for y in ys]
         else:
             outputs = [each[0][0], each[1][0]]
@@ -182,21 +181,16 @@ class Bidirectional(Layer):
                 h = dstates[i][0]
                 dstates[i] = (dh if h is None else dh + h, *dstates[i][1:])
         dstate = tuple(self.forward_layer._dstate_argument(given, call) for given in dstates)
-        parameters = self.parameters
-        into = [p.gradients for p in parameters if isinstance(p, RecurrentParameter)]
-        gradients = ops.backward_both(
+        a, b = self.forward_layer.parameter, self.backward_layer.parameter
+        a.gradients, b.gradients = ops.backward_both(
             tape,
             tuple(half.transpose(1, 0, 2) for half in halves) if self.return_sequences else None,
             None if dstate[0] is None and dstate[1] is None else dstate,
             need_dx=call.need_dx,
-            into=None if into[0] is None else tuple(into),
+            into=None if a.gradients is None or b.gradients is None else (a.gradients, b.gradients),
         )
         call.tape = tape
-        for parameter, gradient in zip(parameters, gradients, strict=True):
-            assert isinstance(parameter, RecurrentParameter)
-            parameter.gradients = gradient
-        a, b = (gradient.x for gradient in gradients)
-        return None if a is None or b is None else (a + b).transpose(1, 0, 2)
+        return (a.gradients.x + b.gradients.x).transpose(1, 0, 2) if call.need_dx else None
 
     def _state_pair(self, initial_state: Any) -> Any:
         if initial_state is None:

@@ -58,8 +58,10 @@ class Dropout(Layer):
             dtype=self.dtype,
         )
         call.kept = scales.transpose(1, 0, 2) if sequence else scales.reshape(x.shape)
-        return x * call.kept
+        y: Array = x * call.kept
+        return y
 
     def backward(self, dy: Array, call: Call) -> Array:
         dy = self.cast(dy)
-        return dy if call.kept is None else dy * call.kept
+        dx: Array = dy if call.kept is None else dy * call.kept
+        return dx

@@ -81,6 +81,8 @@ class Embedding(Layer):
         """x as integers; Keras's models often hand ids on as floats."""
         if x.dtype.kind in "iu":
             return x
-        if x.dtype.kind != "f" or not (whole := x.astype(np.int64)).astype(x.dtype).tobytes() == x.tobytes():
+        with np.errstate(invalid="ignore"):  # NaN and infinities are found below
+            whole = x.astype(np.int64)
+        if not (whole == x).all():
             raise TypeError(f"{self.name}: expected integer ids, got {x.dtype} with values that are not whole")
         return whole

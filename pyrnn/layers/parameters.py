@@ -97,7 +97,8 @@ class RecurrentParameter(Parameter):
     def flat_gradient(self) -> Array:  # type: ignore[override]
         if self.gradients is None:
             raise RuntimeError("flat_gradient: there is no gradient before the first backward pass")
-        return self.gradients.flat
+        flat: Array = self.gradients.flat
+        return flat
 
     def zero_gradient(self) -> None:
         if self.gradients is not None:
@@ -120,7 +121,8 @@ class RecurrentParameter(Parameter):
         return np.array(self._like(arrays).flat)
 
     def _arrays_of(self, weights: ops.Weights) -> list[Array]:
-        return [weights.W_x, weights.W_h] + ([weights.b] if self.use_bias else [])
+        b = weights.b if self.use_bias else None
+        return [weights.W_x, weights.W_h] if b is None else [weights.W_x, weights.W_h, b]
 
     def _like(self, arrays: Sequence[Array]) -> ops.Weights:
         W_x, W_h, *b = (np.asarray(array, self.weights.dtype) for array in arrays)

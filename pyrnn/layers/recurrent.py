@@ -112,7 +112,8 @@ class Recurrent(Layer):
             self.recurrent_initializer((self.units, columns), self.dtype),
             self.initial_bias() if self.use_bias else None,
         )
-        self.parameters = [RecurrentParameter(self.weights, self.use_bias)]
+        self.parameter = RecurrentParameter(self.weights, self.use_bias)
+        self.parameters = [self.parameter]
         self._dropout_seed = next_seed() if self.seed is None else self.seed
 
     def dropout_scales(self, batch: int, call: Call, first: int = 0) -> tuple[Array | None, Array | None]:
@@ -167,8 +168,6 @@ class Recurrent(Layer):
         return (out, *states) if self.return_state else out
 
     def backward(self, dy: Any, call: Call) -> Array | None:
-        parameter = self.parameters[0]
-        assert isinstance(parameter, RecurrentParameter)
         dstates: tuple[Array | None, ...] = (None,) * len(self._states)
         if self.return_state:
             dy, *rest = dy
@@ -179,16 +178,15 @@ class Recurrent(Layer):
         else:
             dy, dh = None, self.cast(dy)
             dstates = (dh if dstates[0] is None else dh + dstates[0], *dstates[1:])
-        parameter.gradients = ops.backward(
+        gradients = self.parameter.gradients = ops.backward(
             call.kept,
             dy,
             self._dstate_argument(dstates, call),
             need_dx=call.need_dx,
-            into=parameter.gradients,
+            into=self.parameter.gradients,
         )
         call.tape = call.kept
-        dx = parameter.gradients.x
-        return None if dx is None else dx.transpose(1, 0, 2)
+        return gradients.x.transpose(1, 0, 2) if call.need_dx else None
 
     def _state_argument(self, initial_state: Any) -> Any:
         """initial_state as `ops` takes it: h, or (h, c)."""

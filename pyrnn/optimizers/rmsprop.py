@@ -51,5 +51,6 @@ class RMSprop(Optimizer):
             rho=self.rho,
             momentum=self.momentum,
             epsilon=self.epsilon,
+            weight_decay=self.weight_decay or 0.0,
             scale=scale,
         )

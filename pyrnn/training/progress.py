@@ -44,6 +44,8 @@ class Progress:
                 leave=False,
                 dynamic_ncols=True,
                 unit="batch",
+                mininterval=0,  # `update` below keeps the pace
+                miniters=1,
             )
 
     def update(self, step: int, logs: Mapping[str, float]) -> None:

@@ -1,0 +1,197 @@
+"""pyrnn beside PyTorch, ONNX Runtime, OpenVINO and JAX, over the grid of shapes.py.
+
+    python benchmarks/compare.py [--threads 1,2] [--cells lstm,gru] [--shapes tiny,asr] [--train | --infer] [--json F]
+
+It measures the installed package. Results are compared first, within a bound derived from the number of summed terms;
+then everybody is timed in turn, round by round. The exit status is 1 where a result is wrong.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import footprint
+from shapes import CELLS, SHAPES, Shape
+from tables import aligned, line_of, of_kind, peer_means, scaling, summary
+
+Finding = dict[str, Any]
+PEERS = ("torch", "onnxruntime", "openvino", "jax")
+PARTS = ("grid", "streaming", "steps", "import", "memory")
+WORKER_PARTS = {"grid", "streaming", "steps"}
+WORKER = Path(__file__).with_name("worker.py")
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "PYRNN_NUM_THREADS")
+
+
+def shape_of(text: str) -> Shape:
+    """The name of a shape of the grid, or its sizes: TxBxDxH or TxBxDxHxL."""
+    by_name = {shape.name: shape for shape in SHAPES}
+    if text in by_name:
+        return by_name[text]
+    sizes = text.split("x")
+    if len(sizes) not in (4, 5) or not all(size.isdecimal() and int(size) > 0 for size in sizes):
+        names = ", ".join(by_name)
+        raise argparse.ArgumentTypeError(f"expected one of {names}, or sizes such as 20x8x16x32, got {text!r}")
+    return Shape(text, *map(int, sizes))
+
+
+def counts(text: str) -> list[int]:
+    most = len(usable_cpus())
+    try:
+        values = [int(value) for value in text.split(",")]
+    except ValueError:
+        values = [0]
+    if not all(1 <= value <= most for value in values):
+        raise argparse.ArgumentTypeError(f"expected numbers from 1 to {most}, the CPUs there are, got {text!r}")
+    return values
+
+
+def some_of(*choices: str) -> Any:
+    def read(text: str) -> list[str]:
+        values = text.split(",")
+        if not set(values) <= set(choices):
+            raise argparse.ArgumentTypeError(f"expected some of {','.join(choices)}, got {text!r}")
+        return values
+
+    return read
+
+
+def positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a number of at least 1, got {text!r}")
+    return int(text)
+
+
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = parser.add_argument
+    add("--threads", type=counts, default="1", metavar="N,..", help="numbers of threads, each in a process (1)")
+    add("--cells", type=lambda text: text.split(","), default=list(CELLS), metavar="CELL,..", help=",".join(CELLS))
+    add("--shapes", type=lambda text: [shape_of(s) for s in text.split(",")], default=list(SHAPES), metavar="SHAPE,..",
+        help="names of shapes.py, or sizes TxBxDxH[xL] (all of shapes.py)")  # fmt: skip
+    add("--off", action="store_true", help="the same shapes with about 10 %% more or less units, prime numbers")
+    passes = parser.add_mutually_exclusive_group()
+    passes.add_argument("--train", action="store_const", dest="modes", const=["training"], help="training only")
+    passes.add_argument("--infer", action="store_const", dest="modes", const=["inference"], help="inference only")
+    add("--parts", type=some_of(*PARTS), default=list(PARTS), metavar="PART,..", help=f"of {','.join(PARTS)} (all)")
+    add("--peers", type=lambda text: [name for name in text.split(",") if name], default=list(PEERS), metavar="PEER,..",
+        help=f"of {','.join(PEERS)} (all); a name with a dot is a module of your own")  # fmt: skip
+    add("--rounds", type=positive, default=9, help="turns of each contestant (9)")
+    add("--wheel", metavar="FILE", help="a wheel of pyrnn, whose size is reported")
+    add("--json", metavar="FILE", help="where the findings go, for report.py")
+    options = parser.parse_args(arguments)
+    options.modes = options.modes or ["inference", "training"]
+    if options.off:
+        known = {shape.name for shape in SHAPES}
+        if not all(shape.name in known for shape in options.shapes):
+            parser.error("--off: expected --shapes by name")
+        options.shapes = [shape.off() for shape in options.shapes]
+    if options.wheel and not Path(options.wheel).is_file():
+        parser.error(f"--wheel: expected a file, got {options.wheel}")
+    return options
+
+
+def usable_cpus() -> list[int]:
+    if hasattr(os, "sched_getaffinity"):
+        return sorted(os.sched_getaffinity(0))
+    return list(range(os.cpu_count() or 1))
+
+
+def worker_findings(options: argparse.Namespace, threads: int) -> Iterator[Finding]:
+    """Of a process on so many CPUs; the last ones, as the first is where the system works."""
+    settings = {
+        "threads": threads,
+        "shapes": options.shapes,
+        "cells": options.cells,
+        "modes": options.modes,
+        "parts": [part for part in options.parts if part in WORKER_PARTS],
+        "peers": options.peers,
+        "rounds": options.rounds,
+    }
+    cpus = usable_cpus()[-threads:]
+
+    def settle() -> None:
+        if hasattr(os, "sched_setaffinity"):
+            os.sched_setaffinity(0, cpus)
+
+    environment = os.environ | dict.fromkeys(THREAD_VARIABLES, str(threads)) | {"JAX_PLATFORMS": "cpu"}
+    source, sink = os.pipe()
+    worker = subprocess.Popen(
+        [sys.executable, str(WORKER), json.dumps(settings), str(sink)],
+        env=environment,
+        pass_fds=(sink,),
+        preexec_fn=settle,
+    )
+    os.close(sink)
+    with os.fdopen(source) as pipe:
+        for line in pipe:
+            yield json.loads(line)
+    if worker.wait() != 0:
+        raise SystemExit(f"compare: the process with {threads} threads ended with status {worker.returncode}")
+
+
+def findings_of(options: argparse.Namespace) -> Iterator[Finding]:
+    if WORKER_PARTS & set(options.parts):
+        for threads in options.threads:
+            yield from worker_findings(options, threads)
+    if options.wheel:
+        yield footprint.wheel(options.wheel)
+    if "import" in options.parts:
+        yield footprint.imports(options.rounds)
+    if "memory" in options.parts:
+        with_torch = "torch" in options.peers and footprint.installed("torch")
+        for shape in options.shapes:
+            for cell in options.cells:
+                yield footprint.memory(cell, shape, max(options.threads), with_torch)
+
+
+def machine() -> dict[str, Any]:
+    model = platform.processor() or platform.machine()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        lines = [line.partition(":")[2].strip() for line in cpuinfo.read_text().splitlines() if "model name" in line]
+        model = lines[0] if lines else model
+    caches = sorted(Path("/sys/devices/system/cpu/cpu0/cache").glob("index*"))
+    sizes = [f"L{(c / 'level').read_text().strip()} {(c / 'size').read_text().strip()}" for c in caches
+             if (c / "type").read_text().strip() != "Instruction"]  # fmt: skip
+    return {"cpu": model, "cpus": len(usable_cpus()), "caches": sizes, "system": platform.platform(),
+            "python": platform.python_version()}  # fmt: skip
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Prints findings as they come. Returns the exit status."""
+    options = parse(arguments)
+    findings: list[Finding] = []
+    facts = machine()
+    print(f"machine   {facts['cpu']}, {facts['cpus']} CPUs; Python {facts['python']}", flush=True)
+    try:
+        for finding in findings_of(options):
+            if finding["kind"] == "missing" and finding in findings:
+                continue  # every number of threads misses it
+            findings.append(finding)
+            print(line_of(finding), flush=True)
+    finally:
+        if options.json:
+            settings = {"rounds": options.rounds, "off": options.off}
+            Path(options.json).write_text(json.dumps({"machine": facts, "settings": settings, "findings": findings}))
+    for table in (summary(findings), peer_means(findings), scaling(findings)):
+        if table[1]:
+            print(f"\n{aligned(table)}")
+    wrong = [finding for finding in findings if finding.get("wrong")]
+    missing = sorted({finding["peer"] for finding in of_kind(findings, "missing")})
+    if missing:
+        print(f'\nnot compared with {", ".join(missing)}: not installed (pip install ".[bench]")')
+    if wrong:
+        print(f"\n{len(wrong)} results are wrong:", *map(line_of, wrong), sep="\n")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

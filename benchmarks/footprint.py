@@ -1,0 +1,85 @@
+"""What pyrnn takes besides the time of its calls: to import, on disk, and in memory while it trains.
+
+`python benchmarks/footprint.py LIBRARY CELL THREADS T B D H L` is the process whose memory is measured.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+Finding = dict[str, Any]
+IMPORT = "import time; start = time.perf_counter(); import {module}; print(time.perf_counter() - start)"
+AFTER_NUMPY = "import numpy; " + IMPORT
+TRAINING_CALLS = 4
+
+
+def installed(module: str) -> bool:
+    return importlib.util.find_spec(module) is not None
+
+
+def import_seconds(code: str, rounds: int) -> float:
+    """The median over fresh processes; the first one, which fills the disk's cache, does not count."""
+    values = []
+    for _ in range(rounds + 1):
+        done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+        values.append(float(done.stdout))
+    return statistics.median(values[1:])
+
+
+def imports(rounds: int) -> Finding:
+    """Milliseconds of `import pyrnn` after NumPy, and of the others that are installed."""
+    found = {"pyrnn": import_seconds(AFTER_NUMPY.format(module="pyrnn"), rounds) * 1e3}
+    for module in ("numpy", "torch", "jax", "onnxruntime", "openvino"):
+        if installed(module):
+            found[module] = import_seconds(IMPORT.format(module=module), 3) * 1e3
+    return {"kind": "import", "milliseconds": found}
+
+
+def wheel(path: str) -> Finding:
+    return {"kind": "wheel", "name": Path(path).name, "bytes": Path(path).stat().st_size}
+
+
+def memory(cell: str, shape: tuple[Any, ...], threads: int, with_torch: bool) -> Finding:
+    """Bytes by which training grows a process that holds the problem, at the peak of a few calls."""
+    found = {}
+    for library in ["pyrnn"] + ["torch"] * with_torch:
+        arguments = [__file__, library, cell, str(threads), *map(str, shape[1:])]
+        done = subprocess.run([sys.executable, *arguments], check=True, stdout=subprocess.PIPE, text=True)
+        found[library] = json.loads(done.stdout)
+    return {"kind": "memory", "cell": cell, "shape": shape, "threads": threads, "bytes": found}
+
+
+def status_bytes(field: str) -> int:
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith(f"{field}:"):
+            return int(line.split()[1]) * 1024
+    raise RuntimeError(f"/proc/self/status: expected a line {field}")
+
+
+def growth_of_training(library: str, cell: str, threads: int, sizes: list[int]) -> int:
+    import pyrnn
+
+    pyrnn.set_num_threads(threads)
+    from problem import Problem
+    from shapes import Shape
+
+    contestant = importlib.import_module("ours" if library == "pyrnn" else f"peers.{library}")
+    problem = Problem(cell, Shape("", *sizes), threads)
+    before = status_bytes("VmRSS")
+    Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
+    run = contestant.training(problem)
+    for _ in range(TRAINING_CALLS):
+        run.call()
+    return status_bytes("VmHWM") - before
+
+
+if __name__ == "__main__":
+    os.environ["OMP_NUM_THREADS"] = sys.argv[3]
+    print(growth_of_training(sys.argv[1], sys.argv[2], int(sys.argv[3]), [int(size) for size in sys.argv[4:]]))

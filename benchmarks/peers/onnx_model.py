@@ -1,0 +1,38 @@
+"""The problem as an ONNX model, for the peers that run such files."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+from problem import Problem, reorder
+
+# ONNX's gate orders in pyrnn's letters, its operators, and what pyrnn's conventions are called there.
+ORDERS = {"lstm": ["i", "o", "f", "g"], "gru": ["z", "r", "n"], "rnn_tanh": ["h"], "rnn_relu": ["h"]}
+OPERATORS = {"lstm": "LSTM", "gru": "GRU", "rnn_tanh": "RNN", "rnn_relu": "RNN"}
+ATTRIBUTES = {"gru": {"linear_before_reset": 1}, "rnn_tanh": {"activations": ["Tanh"]}}
+
+
+def onnx_model(problem: Problem) -> bytes:
+    """x (T, B, D) -> y (T, B, H), the weights as constants."""
+    shape = problem.shape
+    constants = [numpy_helper.from_array(np.array([1], np.int64), "direction")]
+    nodes, last = [], "x"
+    for i, (W_x, W_h, b) in enumerate(problem.layers):
+        order = ORDERS[problem.cell]
+        W, R = (reorder(a, problem.gates, order).T[None].copy() for a in (W_x, W_h))
+        rows = b if b.ndim == 2 else np.stack([b, np.zeros_like(b)])
+        B = np.concatenate([reorder(row, problem.gates, order) for row in rows])[None]
+        constants += [numpy_helper.from_array(a, f"{name}{i}") for name, a in (("W", W), ("R", R), ("B", B))]
+        options = {"hidden_size": shape.units, **ATTRIBUTES.get(problem.cell, {})}
+        sources, y = [last, f"W{i}", f"R{i}", f"B{i}"], "y" if i == shape.layers - 1 else f"y{i}"
+        nodes.append(helper.make_node(OPERATORS[problem.cell], sources, [f"both{i}"], name=f"layer{i}", **options))
+        nodes.append(helper.make_node("Squeeze", [f"both{i}", "direction"], [y]))
+        last = y
+    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, problem.x.shape)
+    y = helper.make_tensor_value_info("y", TensorProto.FLOAT, (shape.steps, shape.batch, shape.units))
+    graph = helper.make_graph(nodes, "problem", [x], [y], constants)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.checker.check_model(model)
+    serialized: bytes = model.SerializeToString()
+    return serialized

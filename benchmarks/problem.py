@@ -1,0 +1,102 @@
+"""One point of the grid as arrays, what a contestant returns for it, and how far results may lie apart.
+
+Letters: T steps, B batch, D inputs, H units, G gates. Weights are in pyrnn's layout and gate order, all in float32.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from shapes import Shape
+
+from pyrnn import _engine
+
+Array = NDArray[np.float32]
+Results = dict[str, Array]
+FACTS: dict[str, dict[str, Any]] = {facts["name"]: facts for facts in _engine.cells()}
+
+
+class Layer(NamedTuple):
+    """W_x (D, G*H), W_h (H, G*H), b (G*H) or (2, G*H)."""
+
+    W_x: Array
+    W_h: Array
+    b: Array
+
+
+class Problem:
+    """A stack of layers of one cell: x (T, B, D), the gradient dy (T, B, H) of the output, and each layer's weights."""
+
+    def __init__(self, cell: str, shape: Shape, threads: int, seed: int = 7) -> None:
+        self.cell, self.shape, self.threads = cell, shape, threads
+        self.gates: list[str] = FACTS[cell]["gates"]
+        rng = np.random.default_rng(seed)
+        self.x: Array = rng.standard_normal((shape.steps, shape.batch, shape.inputs), np.float32)
+        self.dy: Array = rng.standard_normal((shape.steps, shape.batch, shape.units), np.float32)
+        self.layers = [self._layer(rng, inputs) for inputs in shape.widths]
+
+    def _layer(self, rng: np.random.Generator, inputs: int) -> Layer:
+        """Uniform in +-1/sqrt(H), as PyTorch starts."""
+        units, columns = self.shape.units, len(self.gates) * self.shape.units
+        rows = FACTS[self.cell]["bias_rows"]
+        sizes = [(inputs, columns), (units, columns), (columns,) if rows == 1 else (rows, columns)]
+        return Layer(*(rng.uniform(-1, 1, size).astype(np.float32) / np.float32(units**0.5) for size in sizes))
+
+
+class Run(NamedTuple):
+    """A contestant's call, which is timed, and how its value becomes arrays in pyrnn's layout, which is not.
+
+    Inference gives {"y": (T, B, H)}. Training gives y, dx and, for each layer i, dW_x[i], dW_h[i] and db[i].
+    """
+
+    call: Callable[[], Any]
+    results: Callable[[Any], Results]
+
+
+def gradients_of_layer(i: int, dW_x: Array, dW_h: Array, db: Array) -> Results:
+    return {f"dW_x[{i}]": dW_x, f"dW_h[{i}]": dW_h, f"db[{i}]": db}
+
+
+def reorder(a: NDArray[Any], source: list[Any], target: list[Any], axis: int = -1) -> NDArray[Any]:
+    """Blocks of gates along an axis from one order into another."""
+    blocks = np.split(a, len(source), axis)
+    return np.concatenate([blocks[source.index(gate)] for gate in target], axis)
+
+
+# A result may be off by so many standard deviations of its rounding errors, as a random walk would make them.
+DEVIATIONS = 4.0
+
+
+def terms_of(what: str, shape: Shape, gates: int) -> int:
+    """Products summed one after the other on the way to a result: along a row, and for weights over all rows too."""
+    row = shape.layers * (max(shape.widths) + shape.units)
+    if what == "y":
+        return row
+    backward = row + shape.layers * gates * shape.units
+    return backward if what == "dx" else backward + shape.steps * shape.batch
+
+
+def error_share(found: Array, expected: Array, terms: int) -> float:
+    """The largest difference as a share of the bound: over 1 is wrong.
+
+    Both sides sum n terms in float32, so each is off by about eps * sqrt(n) of the largest value. Steps and layers hand
+    errors on, but the weights here make that a contraction.
+    """
+    if found.shape != expected.shape or not np.isfinite(found).all():
+        return math.inf
+    eps = float(np.finfo(np.float32).eps)
+    bound = DEVIATIONS * eps * math.sqrt(terms) * float(np.abs(expected).max(initial=0.0))
+    largest = float(np.abs(found - expected).max(initial=0.0))
+    return 0.0 if largest == 0 else largest / bound if bound > 0 else math.inf
+
+
+def check(found: Results, expected: Results, problem: Problem) -> dict[str, float]:
+    """The share of the bound that each result's difference takes."""
+    if found.keys() != expected.keys():
+        raise ValueError(f"expected results {sorted(expected)}, got {sorted(found)}")
+    gates = len(problem.gates)
+    return {w: error_share(found[w], expected[w], terms_of(w, problem.shape, gates)) for w in expected}

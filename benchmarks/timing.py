@@ -1,0 +1,92 @@
+"""Times several contestants in turn, so that all of them see the same moods of the machine."""
+
+from __future__ import annotations
+
+import gc
+import math
+import statistics
+import sys
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+Call = Callable[[], Any]
+ROUND_SECONDS = 20e-3  # one contestant's turn, at least one call
+WARM_SECONDS = 2e-3  # of calls before the clock starts: caches are cold and threads asleep after the pause
+QUIET_SECONDS = 2e-3
+LONGEST_PAUSE_SECONDS = 0.5
+
+
+class Timing(NamedTuple):
+    """Of one call, in microseconds."""
+
+    median_us: float
+    best_us: float
+
+
+class Turn:
+    """How often a contestant is called in a round."""
+
+    def __init__(self, call: Call) -> None:
+        self.call = call
+        times, seconds = 1, seconds_of(call, 1)
+        while seconds < WARM_SECONDS:
+            times *= 2
+            seconds = seconds_of(call, times)
+        each = seconds / times
+        self.warm_up = math.ceil(WARM_SECONDS / each) if each < ROUND_SECONDS else 0
+        self.times = max(1, round(ROUND_SECONDS / each))
+        self.rounds_us: list[float] = []
+
+    def take(self) -> None:
+        pause_until_quiet()
+        seconds_of(self.call, self.warm_up)
+        self.rounds_us.append(seconds_of(self.call, self.times) / self.times * 1e6)
+
+
+def seconds_of(call: Call, times: int) -> float:
+    start = time.perf_counter()
+    for _ in range(times):
+        call()
+    return time.perf_counter() - start
+
+
+def pause_until_quiet() -> None:
+    """Wait until no thread of this process runs: the last contestant's may go on spinning for a while."""
+    deadline = time.perf_counter() + LONGEST_PAUSE_SECONDS
+    while time.perf_counter() < deadline:
+        before = time.process_time()
+        time.sleep(QUIET_SECONDS)
+        if time.process_time() - before < 0.1 * QUIET_SECONDS:
+            return
+    print(f"timing: threads still run {LONGEST_PAUSE_SECONDS} s after a call", file=sys.stderr)
+
+
+def in_turn(calls: Mapping[str, Call], rounds: int) -> dict[str, Timing]:
+    """Every contestant once a round; who begins changes from round to round."""
+    turns = {name: Turn(call) for name, call in calls.items()}
+    names = list(turns)
+    gc.collect()
+    gc.disable()
+    try:
+        for i in range(rounds):
+            for j in range(len(names)):
+                turns[names[(i + j) % len(names)]].take()
+    finally:
+        gc.enable()
+    return {name: Timing(statistics.median(t.rounds_us), min(t.rounds_us)) for name, t in turns.items()}
+
+
+def single_calls_us(call: Call, times: int) -> list[float]:
+    """What each of so many calls takes, without the clock's own share."""
+    clock = time.perf_counter_ns
+    empty, full = [0] * times, [0] * times
+    for i in range(times):
+        start = clock()
+        empty[i] = clock() - start
+    for i in range(times):
+        start = clock()
+        call()
+        full[i] = clock() - start
+    own = statistics.median(empty)
+    return [max(0.0, (ns - own) * 1e-3) for ns in full]
