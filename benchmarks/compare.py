@@ -3,7 +3,7 @@
     python benchmarks/compare.py [--threads 1,2] [--cells lstm,gru] [--shapes tiny,asr] [--train | --infer] [--json F]
 
 It measures the installed package. Results are compared first, within a bound derived from the number of summed terms;
-then everybody is timed in turn, round by round. The exit status is 1 where a result is wrong.
+then everybody is timed in turn, round by round. The exit status is 1 where a result is wrong, 2 where it failed.
 """
 
 from __future__ import annotations
@@ -28,6 +28,10 @@ PARTS = ("grid", "streaming", "steps", "import", "memory")
 WORKER_PARTS = {"grid", "streaming", "steps"}
 WORKER = Path(__file__).with_name("worker.py")
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "PYRNN_NUM_THREADS")
+
+
+class WorkerError(RuntimeError):
+    """A process that measures has failed; what it printed says why."""
 
 
 def shape_of(text: str) -> Shape:
@@ -73,7 +77,8 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
     add("--threads", type=counts, default="1", metavar="N,..", help="numbers of threads, each in a process (1)")
-    add("--cells", type=lambda text: text.split(","), default=list(CELLS), metavar="CELL,..", help=",".join(CELLS))
+    add("--cells", type=some_of(*CELLS, "rnn_relu"), default=list(CELLS), metavar="CELL,..",
+        help=f"of {','.join(CELLS)} (all) and rnn_relu")  # fmt: skip
     add("--shapes", type=lambda text: [shape_of(s) for s in text.split(",")], default=list(SHAPES), metavar="SHAPE,..",
         help="names of shapes.py, or sizes TxBxDxH[xL] (all of shapes.py)")  # fmt: skip
     add("--off", action="store_true", help="the same shapes with about 10 %% more or less units, prime numbers")
@@ -108,6 +113,7 @@ def worker_findings(options: argparse.Namespace, threads: int) -> Iterator[Findi
     """Of a process on so many CPUs; the last ones, as the first is where the system works."""
     settings = {
         "threads": threads,
+        "cpus": usable_cpus()[-threads:],
         "shapes": options.shapes,
         "cells": options.cells,
         "modes": options.modes,
@@ -115,26 +121,19 @@ def worker_findings(options: argparse.Namespace, threads: int) -> Iterator[Findi
         "peers": options.peers,
         "rounds": options.rounds,
     }
-    cpus = usable_cpus()[-threads:]
-
-    def settle() -> None:
-        if hasattr(os, "sched_setaffinity"):
-            os.sched_setaffinity(0, cpus)
-
     environment = os.environ | dict.fromkeys(THREAD_VARIABLES, str(threads)) | {"JAX_PLATFORMS": "cpu"}
     source, sink = os.pipe()
     worker = subprocess.Popen(
         [sys.executable, str(WORKER), json.dumps(settings), str(sink)],
         env=environment,
         pass_fds=(sink,),
-        preexec_fn=settle,
     )
     os.close(sink)
     with os.fdopen(source) as pipe:
         for line in pipe:
             yield json.loads(line)
     if worker.wait() != 0:
-        raise SystemExit(f"compare: the process with {threads} threads ended with status {worker.returncode}")
+        raise WorkerError(f"the process with {threads} threads ended with status {worker.returncode}")
 
 
 def findings_of(options: argparse.Namespace) -> Iterator[Finding]:
@@ -169,6 +168,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Prints findings as they come. Returns the exit status."""
     options = parse(arguments)
     findings: list[Finding] = []
+    failure = None
     facts = machine()
     print(f"machine   {facts['cpu']}, {facts['cpus']} CPUs; Python {facts['python']}", flush=True)
     try:
@@ -177,6 +177,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 continue  # every number of threads misses it
             findings.append(finding)
             print(line_of(finding), flush=True)
+    except WorkerError as error:
+        failure = error
     finally:
         if options.json:
             settings = {"rounds": options.rounds, "off": options.off}
@@ -184,6 +186,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for table in (summary(findings), peer_means(findings), scaling(findings)):
         if table[1]:
             print(f"\n{aligned(table)}")
+    if failure is not None:
+        print(f"compare: {failure}", file=sys.stderr)
+        return 2
     wrong = [finding for finding in findings if finding.get("wrong")]
     missing = sorted({finding["peer"] for finding in of_kind(findings, "missing")})
     if missing:

@@ -14,8 +14,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from roofline import describe
 from tables import (
+    describe,
     groups,
     imports_table,
     markdown,

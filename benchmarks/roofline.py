@@ -13,12 +13,13 @@ from functools import cache
 from typing import NamedTuple
 
 from shapes import Shape
+from tables import describe
 
 from pyrnn import _engine
 
 # Activations of a unit and step. Backward uses what the tape keeps and computes none.
-SIGMOIDS = {"lstm": 3, "gru": 2, "gru_reset_before": 2, "rnn_tanh": 0, "rnn_relu": 0}
-TANHS = {"lstm": 2, "gru": 1, "gru_reset_before": 1, "rnn_tanh": 1, "rnn_relu": 0}
+SIGMOIDS = {"lstm": 3, "gru": 2, "rnn_tanh": 0, "rnn_relu": 0}
+TANHS = {"lstm": 2, "gru": 1, "rnn_tanh": 1, "rnn_relu": 0}
 
 # Footprints to print: each lies well inside its level on current processors, the last one in none.
 LEVELS = {"L1": 16 << 10, "L2": 384 << 10, "L3": 6 << 20, "memory": 256 << 20}
@@ -87,12 +88,6 @@ class Roofline:
         found = {"peak_gflops": self.rate("fma") / 1e9}
         found |= {f"{level}_gb_s": self.rate("load", size * self.threads) / 1e9 for level, size in LEVELS.items()}
         return found | {f"{what}_g_s": self.rate(what) / 1e9 for what in ("sigmoid", "tanh")}
-
-
-def describe(facts: dict[str, float]) -> str:
-    loads = ", ".join(f"{level} {facts[f'{level}_gb_s']:.0f}" for level in LEVELS)
-    rates = f"sigmoid {facts['sigmoid_g_s']:.1f} and tanh {facts['tanh_g_s']:.1f} G/s"
-    return f"peak {facts['peak_gflops']:.0f} GF/s; loads {loads} GB/s; {rates}"
 
 
 if __name__ == "__main__":

@@ -6,8 +6,6 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from roofline import describe
-
 Finding = dict[str, Any]
 Row = Sequence[str]
 NONE = "-"
@@ -54,6 +52,13 @@ def versions_line(found: Finding) -> str:
     return f"versions  {versions}; kernels {found['engine']['isa']}"
 
 
+def describe(facts: Finding) -> str:
+    """A roofline."""
+    loads = ", ".join(f"{level} {facts[f'{level}_gb_s']:.0f}" for level in ("L1", "L2", "L3", "memory"))
+    rates = f"sigmoid {facts['sigmoid_g_s']:.1f} and tanh {facts['tanh_g_s']:.1f} G/s"
+    return f"peak {facts['peak_gflops']:.0f} GF/s; loads {loads} GB/s; {rates}"
+
+
 def wrong_note(finding: Finding) -> str:
     notes = [f"{name}: {shares}" for name, shares in finding.get("wrong", {}).items()]
     return f"  WRONG, times the bound: {'; '.join(notes)}" if notes else ""
@@ -82,11 +87,11 @@ def gflops(point: Finding) -> float:
 def number(value: float) -> str:
     """Three digits, or all before the point."""
     digits = max(0, 2 - math.floor(math.log10(value))) if value > 0 else 0
-    return f"{value:.{digits}f}"
+    return format(value, f".{digits}f")
 
 
 def threads_of(finding: Finding) -> str:
-    return f"{finding['threads']} thread" + "s" * (finding["threads"] != 1)
+    return f"{finding['threads']} thread{'' if finding['threads'] == 1 else 's'}"
 
 
 def geometric_mean(values: Iterable[float]) -> float:

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 Call = Callable[[], Any]
 ROUND_SECONDS = 20e-3  # one contestant's turn, at least one call
 WARM_SECONDS = 2e-3  # of calls before the clock starts: caches are cold and threads asleep after the pause
+CHUNK_SECONDS = 0.5e-3  # a turn counts as its median chunk: a chunk in which the system ran something else drops out
 QUIET_SECONDS = 2e-3
 LONGEST_PAUSE_SECONDS = 0.5
 
@@ -25,7 +26,7 @@ class Timing(NamedTuple):
 
 
 class Turn:
-    """How often a contestant is called in a round."""
+    """How often a contestant is called in a round, and what came out."""
 
     def __init__(self, call: Call) -> None:
         self.call = call
@@ -35,13 +36,15 @@ class Turn:
             seconds = seconds_of(call, times)
         each = seconds / times
         self.warm_up = math.ceil(WARM_SECONDS / each) if each < ROUND_SECONDS else 0
-        self.times = max(1, round(ROUND_SECONDS / each))
+        self.times = max(1, round(CHUNK_SECONDS / each))
+        self.chunks = max(1, round(ROUND_SECONDS / (self.times * each)))
         self.rounds_us: list[float] = []
 
     def take(self) -> None:
         pause_until_quiet()
         seconds_of(self.call, self.warm_up)
-        self.rounds_us.append(seconds_of(self.call, self.times) / self.times * 1e6)
+        chunks = [seconds_of(self.call, self.times) for _ in range(self.chunks)]
+        self.rounds_us.append(statistics.median(chunks) / self.times * 1e6)
 
 
 def seconds_of(call: Call, times: int) -> float:

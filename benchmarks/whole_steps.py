@@ -25,15 +25,15 @@ Loop = Callable[[], float]  # does the work and returns the first batch's loss
 RATE, EPSILON = 1e-3, 1e-7
 # The losses of the first batches, from the same weights: sums of a few hundred terms.
 LOSS_TOLERANCE = 1e-4
-BATCH = 32
+SUMS, BATCH = 45_000, 32
 VOCABULARY, EMBEDDING, UNITS, T, B, CLIP = 65, 64, 512, 50, 50, 5.0
 CHAR_STEPS = 4  # a round
 
 
-def addition(threads: int, with_torch: bool, rounds: int, samples: int = 45_000) -> Finding:
+def addition(threads: int, with_torch: bool, rounds: int) -> Finding:
     """Seconds of an epoch."""
     set_random_seed(1)
-    options = Options(samples=samples)
+    options = Options(samples=SUMS)
     numbers = options.draw().training
     x, y = options.form.read(numbers), options.form.write(numbers)
     model = build_model(options)
@@ -53,7 +53,7 @@ def addition(threads: int, with_torch: bool, rounds: int, samples: int = 45_000)
         their_losses["torch"] = [peer.epoch(x[i : i + BATCH], y[i : i + BATCH], BATCH) for i in (0, BATCH)]
         loops["torch"] = lambda: peer.epoch(x, y, BATCH)
     seconds = seconds_in_turn(loops, min(rounds, 3))
-    return {"unit": f"s an epoch of {samples:,}", "value": seconds, "wrong": differing(own_losses, their_losses)}
+    return {"unit": f"s an epoch of {SUMS:,}", "value": seconds, "wrong": differing(own_losses, their_losses)}
 
 
 def char_rnn(threads: int, with_torch: bool, rounds: int) -> Finding:
@@ -110,9 +110,11 @@ class CharModel:
             y, *state = layer.forward(y, self.calls[1 + i], self.states[i])
             self.states[i] = tuple(state)
         value, dy = self.loss.compute(targets, self.dense.forward(y, self.calls[3]))
+        assert dy is not None
         dy = self.dense.backward(dy, self.calls[3])
         for i in reversed(range(len(self.recurrent))):
             dy = self.recurrent[i].backward((dy, None, None), self.calls[1 + i])
+        assert dy is not None
         self.embedding.backward(dy, self.calls[0])
         self.optimizer.apply(self.parameters)
         return value

@@ -82,7 +82,7 @@ struct SequenceJob {
   const T* transposed_h;
   T* dx;  // or null
   index_t dx_t, dx_b;
-  T* dweights;  // packed layout; weight_gradients adds block sums to it, from the latest block to the earliest
+  T* dweights;  // packed layout; weight_gradients assigns the latest block's sums and adds the earlier ones'
 };
 
 // One worker's part of a job. Workers of the same rows (unit_parts of them) meet at the barrier.

@@ -31,6 +31,28 @@ def test_weights_stand_for_arrays(cell: str, dtype: str) -> None:
     assert_equal((weights.W_x, weights.W_h, weights.b), given)
 
 
+@pytest.mark.parametrize("packed", [True, False], ids=["weights", "arrays"])
+@pytest.mark.parametrize("batch", [B, 400], ids=["short call", "interruptible call"])
+def test_cleared_gradients_start_from_zero(cell: str, packed: bool, batch: int) -> None:
+    given = arrays(cell)
+    weights = (ops.Weights(cell, *given),) if packed else given
+    x = random(T, batch, D)
+
+    def backward(into: ops.Gradients | None) -> ops.Gradients:
+        y, _, tape = ops.forward(cell, x, *weights, tape=True)
+        return ops.backward(tape, y, into=into)
+
+    expected, gradients = backward(None), backward(None)
+    gradients.clear()
+    assert backward(gradients) is gradients
+    assert_gradients_equal(gradients, expected)
+    backward(gradients)
+    assert_equal((gradients.W_x,), (2 * expected.W_x,))
+    gradients.clear()
+    assert not np.any(gradients.W_x) and not np.any(gradients.b)
+    assert not packed or not np.any(gradients.flat)
+
+
 def test_flat_is_a_view_that_keeps_the_weights_alive() -> None:
     flat = ops.Weights("gru", *arrays("gru")).flat
     rubbish = [ops.Weights("gru", *(0 * w for w in arrays("gru"))) for _ in range(20)]

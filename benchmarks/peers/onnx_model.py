@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 from problem import Problem, reorder
 
-# ONNX's gate orders in pyrnn's letters, its operators, and what pyrnn's conventions are called there.
+# ONNX's gate orders in pyrnn's letters, its operators, and what makes them pyrnn's cells.
 ORDERS = {"lstm": ["i", "o", "f", "g"], "gru": ["z", "r", "n"], "rnn_tanh": ["h"], "rnn_relu": ["h"]}
 OPERATORS = {"lstm": "LSTM", "gru": "GRU", "rnn_tanh": "RNN", "rnn_relu": "RNN"}
-ATTRIBUTES = {"gru": {"linear_before_reset": 1}, "rnn_tanh": {"activations": ["Tanh"]}}
+ATTRIBUTES: dict[str, dict[str, Any]] = {
+    "lstm": {},
+    "gru": {"linear_before_reset": 1},
+    "rnn_tanh": {"activations": ["Tanh"]},
+    "rnn_relu": {"activations": ["Relu"]},
+}
 
 
 def onnx_model(problem: Problem) -> bytes:
@@ -24,7 +31,7 @@ def onnx_model(problem: Problem) -> bytes:
         rows = b if b.ndim == 2 else np.stack([b, np.zeros_like(b)])
         B = np.concatenate([reorder(row, problem.gates, order) for row in rows])[None]
         constants += [numpy_helper.from_array(a, f"{name}{i}") for name, a in (("W", W), ("R", R), ("B", B))]
-        options = {"hidden_size": shape.units, **ATTRIBUTES.get(problem.cell, {})}
+        options = {"hidden_size": shape.units, **ATTRIBUTES[problem.cell]}
         sources, y = [last, f"W{i}", f"R{i}", f"B{i}"], "y" if i == shape.layers - 1 else f"y{i}"
         nodes.append(helper.make_node(OPERATORS[problem.cell], sources, [f"both{i}"], name=f"layer{i}", **options))
         nodes.append(helper.make_node("Squeeze", [f"both{i}", "direction"], [y]))

@@ -109,10 +109,6 @@ void prepare(Pass<T>& pass, BackwardWork<T>& work, bool need_dx) {
   }
   if (job.hold) pad_rows<T>(job.dhold, job.pitch, nullptr, 0, job.batch, job.units);
   if (job.doperand) pad_rows<T>(job.doperand, job.pitch, nullptr, 0, job.batch, job.units);
-  const auto bytes = static_cast<std::size_t>(pass.weights->packed_size()) * sizeof(T);
-  work.weights = Block(static_cast<index_t>(bytes));
-  std::memset(work.weights.data(), 0, bytes);
-  job.dweights = static_cast<T*>(work.weights.data());
   job.dy = work.dy.data;
   job.dy_t = work.dy.stride[0];
   job.dy_b = work.dy.stride[1];
@@ -122,6 +118,21 @@ void prepare(Pass<T>& pass, BackwardWork<T>& work, bool need_dx) {
     job.dx_t = pass.x_batch_major ? job.inputs : job.batch * job.inputs;
     job.dx_b = pass.x_batch_major ? job.steps * job.inputs : job.inputs;
   }
+}
+
+// Where the gradients of the weights are summed: privately, unless `into` holds nothing and no signal can end the call.
+template <class T>
+void place_weight_gradients(Pass<T>& pass, BackwardWork<T>& work, bool interruptible) {
+  auto* packed = work.into ? std::get_if<PackedGradients<T>>(&work.into->packed) : nullptr;
+  const index_t bytes = pass.weights->packed_size() * static_cast<index_t>(sizeof(T));
+  if (packed && work.into->cleared && !interruptible) {
+    pass.job.dweights = packed->data();
+  } else {
+    work.weights = Block(bytes);
+    pass.job.dweights = static_cast<T*>(work.weights.data());
+  }
+  // The kernels assign the sums of the latest block; there may be none.
+  if (pass.job.steps * pass.job.batch == 0) std::memset(pass.job.dweights, 0, static_cast<std::size_t>(bytes));
 }
 
 // Weights without a bias keep rows of zeros for it; an optimiser's step must leave them so.
@@ -138,7 +149,7 @@ template <class T>
 py::object finish(Pass<T>& pass, BackwardWork<T>& work, py::handle into) {
   const WeightsOf<T>& weights = *pass.weights;
   const CellKernels<T>& kernels = weights.kernels;
-  T* dweights = static_cast<T*>(work.weights.data());
+  T* dweights = pass.job.dweights;
   py::object state = new_state(pass, pass.state_is_tuple, [&](int i) { return pass.job.dstate[i]; });
   py::object result = work.into ? py::reinterpret_borrow<py::object>(into) : py::cast(std::make_unique<Gradients>());
   auto& gradients = *result.cast<Gradients*>();
@@ -148,7 +159,12 @@ py::object finish(Pass<T>& pass, BackwardWork<T>& work, py::handle into) {
     if (auto* packed = std::get_if<PackedGradients<T>>(&gradients.packed)) {
       const index_t n = weights.packed_size();
       T* sums = packed->data();
-      for (index_t i = 0; i < n; ++i) sums[i] += dweights[i];
+      if (!gradients.cleared) {
+        for (index_t i = 0; i < n; ++i) sums[i] += dweights[i];
+      } else if (sums != dweights) {
+        std::memcpy(sums, dweights, static_cast<std::size_t>(n) * sizeof(T));
+      }
+      gradients.cleared = false;
     } else {
       kernels.unpack(weights.inputs, weights.units, dweights, data_of<T>(gradients.W_x), data_of<T>(gradients.W_h),
                      weights.has_bias ? data_of<T>(gradients.b) : nullptr, true);
@@ -208,6 +224,7 @@ py::object backward(const Call& call, Tape& tape, Record<T>& record) {
   }
 
   SequenceRunner<T> runner(call.name, passes, call.n, true, threads, force);
+  for (int i = 0; i < call.n; ++i) place_weight_gradients(*passes[i], works[i], runner.interruptible());
   tape.consumed = true;  // whatever happens now: the kernels overwrite what forward kept
   runner.backward(need_dx);
 

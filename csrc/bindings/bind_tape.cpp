@@ -1,3 +1,5 @@
+#include <cstring>
+
 #include "bindings/register.hpp"
 #include "bindings/tape.hpp"
 
@@ -87,6 +89,11 @@ py::object of_packed(Gradients& gradients, const Body& body) {
         if constexpr (std::is_same_v<std::decay_t<decltype(packed)>, std::monostate>) {
           return py::none();
         } else {
+          if (gradients.cleared) {
+            const auto n = static_cast<std::size_t>(packed.weights->packed_size());
+            std::memset(static_cast<void*>(packed.data()), 0, n * sizeof(*packed.data()));
+            gradients.cleared = false;
+          }
           return body(packed);
         }
       },
@@ -102,6 +109,14 @@ py::object flat(const py::object& self) {
     return py::array(py::dtype::of<T>(), {packed.weights->packed_size()}, {static_cast<index_t>(sizeof(T))},
                      packed.data(), self);
   });
+}
+
+void clear(Gradients& gradients) {
+  const Use use(gradients.in_use, "gradients");
+  gradients.cleared = !std::holds_alternative<std::monostate>(gradients.packed);
+  if (gradients.cleared) return;
+  for (py::handle array : {gradients.W_x, gradients.W_h, gradients.b})
+    if (!array.is_none()) array.attr("fill")(0.0);
 }
 
 template <int which>
@@ -133,7 +148,8 @@ void register_tape(py::module_& module) {
       .def_property_readonly("W_x", &part<0>)
       .def_property_readonly("W_h", &part<1>)
       .def_property_readonly("b", &part<2>)
-      .def_property_readonly("flat", &flat);
+      .def_property_readonly("flat", &flat)
+      .def("clear", &clear);
 }
 
 }  // namespace pyrnn::bindings

@@ -23,7 +23,7 @@ struct Work {
 // second-level cache and half of that from beyond it, the activations of a row and panel, and the meetings of workers.
 inline double estimate_ns(const Work& work, const Split& split) {
   constexpr double ns_a_cycle = 0.3;
-  constexpr double epilogue_cycles = 60, step_cycles = 60, meeting_ns = 800, start_ns = 10000, border_ns = 1000;
+  constexpr double epilogue_cycles = 60, step_cycles = 60, meeting_ns = 1500, start_ns = 10000, border_ns = 1000;
   constexpr double second_level_bytes = 768 * 1024;
   const auto up = [](index_t a, index_t b) { return static_cast<double>((a + b - 1) / b); };
   const double rows = up(work.batch, split.batch);
@@ -57,7 +57,8 @@ inline Split plan(const Work& work, index_t ceiling) {
       for (index_t units = 1; units <= panels && directions * batch * units <= ceiling; ++units) {
         const Split split{directions, batch, units};
         const double ns = estimate_ns(work, split);
-        if (ns < best_ns * 0.98) {
+        // Workers that meet at every step suffer most where a core is busy with something else.
+        if (ns < best_ns * 0.98 && (units == 1 || ns < 0.7 * alone)) {
           best = split;
           best_ns = ns;
         }

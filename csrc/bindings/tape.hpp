@@ -66,6 +66,7 @@ struct Gradients {
   Dtype dtype = Dtype::float32;
   index_t inputs = 0, units = 0;
   bool has_bias = false;
+  bool cleared = false;  // packed gradients count as 0, whatever the memory holds
 
   py::object x = py::none(), state = py::none();
   py::object W_x = py::none(), W_h = py::none(), b = py::none();  // of plain arrays

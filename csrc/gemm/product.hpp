@@ -74,8 +74,8 @@ inline void multiply_rows(const RowProduct& product, index_t n_rows, index_t max
   }
 }
 
-// total[(k + r) * total_row + place[n] * L + lane] += sum over i of columns[i][k + r] * rows[i][offset + n * L + lane],
-// for places inside a row of `width`; each sum one chain in row order that starts from 0.
+// total[(k + r) * total_row + place[n] * L + lane] = or += sum over i of columns[i][k + r] * rows[i][offset + n * L +
+// lane], for places inside a row of `width`; each sum one chain in row order that starts from 0.
 struct OuterProduct {
   const Real* const* columns;
   const Real* const* rows;
@@ -84,6 +84,7 @@ struct OuterProduct {
   index_t total_row;
   const int* place;  // of each of the N blocks of L in a row of the total
   index_t width;     // elements of a row of the total
+  bool add;          // += instead of =
 };
 
 template <int R, int N>
@@ -112,7 +113,7 @@ PYRNN_INLINE void outer_tile(const OuterProduct& product, index_t k) {
     for (int n = 0; n < N; ++n) {
       const index_t place = product.place[n] * lanes, width = min_of(lanes, product.width - place);
       Real* at = product.total + (k + r) * product.total_row + place;
-      (Vec::load(at, width) + sums[r][n]).store(at, width);
+      (product.add ? Vec::load(at, width) + sums[r][n] : sums[r][n]).store(at, width);
     }
 }
 

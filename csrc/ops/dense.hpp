@@ -103,10 +103,10 @@ inline void dense_weight_gradient(const DenseJob<Real>* job, index_t block_begin
       static constexpr int place[] = {0, 1, 2, 3};
       index_t n = 0;
       for (; n + 3 * lanes < columns; n += 4 * lanes)
-        add_outer_product<4>({x_rows, dy_rows, rows, n, job->dW + column + n, N, place, columns - n}, input_begin,
+        add_outer_product<4>({x_rows, dy_rows, rows, n, job->dW + column + n, N, place, columns - n, true}, input_begin,
                              input_end);
       for (; n < columns; n += lanes)
-        add_outer_product<1>({x_rows, dy_rows, rows, n, job->dW + column + n, N, place, columns - n}, input_begin,
+        add_outer_product<1>({x_rows, dy_rows, rows, n, job->dW + column + n, N, place, columns - n, true}, input_begin,
                              input_end);
     }
   }

@@ -93,14 +93,15 @@ struct WeightGradients {
   using L = Layout<Cell>;
   const Job& job;
   const BlockRows<Cell>& rows;
+  bool add;  // to the total; the latest block starts it instead
 
   // Rows k of a part of dW in panel p: the gates whose gradients lie in slots [first, first + count).
   template <int first, int count, bool of_x>
   void part(const Real* const* columns, Slice k, index_t p, Real* total) const {
     static constexpr GatesOfSlots<Cell, first, count, of_x> gates;
-    add_outer_product<count>(
-        {columns, rows.slots, rows.n, p * L::slot_row + first * lanes, total, L::weight_row, gates.gate, L::weight_row},
-        k.begin, k.end);
+    add_outer_product<count>({columns, rows.slots, rows.n, p * L::slot_row + first * lanes, total, L::weight_row,
+                              gates.gate, L::weight_row, add},
+                             k.begin, k.end);
   }
 
   // db: one sum a slot, then a row of biases for the x part and, where there are two, for the h part.
@@ -112,7 +113,8 @@ struct WeightGradients {
     for (int row = 0; row < L::bias_rows; ++row)
       for (int g = 0; g < L::gates; ++g) {
         Real* at = total + row * L::weight_row + g * lanes;
-        (Vec::load(at) + sums[row == 0 ? Cell::x_slot[g] : Cell::h_slot[g]]).store(at);
+        const Vec sum = sums[row == 0 ? Cell::x_slot[g] : Cell::h_slot[g]];
+        (add ? Vec::load(at) + sum : sum).store(at);
       }
   }
 
@@ -142,8 +144,9 @@ void weight_gradients(const Job* job, const Share* share, index_t block_begin, i
   const Slice slice = worker_slice(L::panels(job->units) * rows_a_panel, *share);
   for (index_t block = block_end - 1; block >= block_begin; --block) {
     const BlockRows<Cell> rows(*job, *share, block);
-    if (rows.n == 0) continue;
-    const WeightGradients<Cell> gradients{*job, rows};
+    const bool latest = (block + 1) * weight_block_steps(job->batch) >= job->steps;
+    if (rows.n == 0 && !latest) continue;
+    const WeightGradients<Cell> gradients{*job, rows, !latest};
     for (index_t i = slice.begin; i < slice.end;) {
       const index_t p = i / rows_a_panel, begin = i % rows_a_panel;
       const index_t end = min_of(rows_a_panel, begin + slice.end - i);

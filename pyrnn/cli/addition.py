@@ -78,7 +78,10 @@ def run(given: argparse.Namespace) -> None:
     from pyrnn.tasks.addition import train
 
     if given.threads is not None:
-        pyrnn.set_num_threads(given.threads)
+        try:
+            pyrnn.set_num_threads(given.threads)
+        except ValueError as error:
+            raise UsageError(f"--threads: {str(error).removeprefix('n: ')}") from None
     history = None
     if given.load is not None:
         _refuse_with_load(given)

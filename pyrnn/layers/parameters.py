@@ -102,7 +102,7 @@ class RecurrentParameter(Parameter):
 
     def zero_gradient(self) -> None:
         if self.gradients is not None:
-            self.gradients.flat.fill(0.0)
+            self.gradients.clear()
 
     def arrays(self) -> list[Array]:
         return self._arrays_of(self.weights)

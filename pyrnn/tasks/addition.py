@@ -28,6 +28,7 @@ from pyrnn.utils import set_random_seed
 
 CELLS: dict[str, type[LSTM | GRU | SimpleRNN]] = {"lstm": LSTM, "gru": GRU, "rnn": SimpleRNN}
 LEARNING_RATE = 2e-3  # falls to 0 along a cosine
+MOST_UNITS = 65_536  # of a layer: its weights already take tens of gigabytes
 
 
 @dataclass(frozen=True)
@@ -57,8 +58,10 @@ class Options:
         for name in ("hidden", "layers", "epochs", "batch_size"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}: expected at least 1, got {getattr(self, name)}")
-        if self.seed < 0:
-            raise ValueError(f"seed: expected 0 or more, got {self.seed}")
+        if self.hidden > MOST_UNITS:
+            raise ValueError(f"hidden: expected at most {MOST_UNITS:,}, got {self.hidden:,}")
+        if not 0 <= self.seed < 2**32:
+            raise ValueError(f"seed: expected 0 to {2**32 - 1}, got {self.seed}")
         check_samples(self.form, self.samples)
 
     @property
