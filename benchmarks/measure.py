@@ -135,6 +135,7 @@ class Measurer:
         problem = Problem(cell, shape, self.settings.threads)
         runs = self.runs("inference", problem)
         stream = ops.pack(cell, *problem.layers[0]).stream()
+        stream.state = problem.state_of(0)
         x, y = problem.x[0, 0], problem.dy[0, 0].copy()
         stream.step(x, out=y)
         own = Run(lambda: stream.step(x, out=y), lambda _: {"y": y.reshape(1, 1, -1)})

@@ -16,11 +16,12 @@ def version() -> str:
 
 def inference(problem: Problem) -> Run:
     layers = [ops.pack(problem.cell, *layer) for layer in problem.layers]
+    states = [problem.state_of(i) for i in range(len(layers))]
 
     def call() -> Any:
         y: Any = problem.x
-        for layer in layers:
-            y, _ = layer.forward(y, threads=problem.threads)
+        for layer, state in zip(layers, states, strict=True):
+            y, _ = layer.forward(y, state, threads=problem.threads)
         return y
 
     return Run(call, lambda y: {"y": y})
@@ -28,7 +29,9 @@ def inference(problem: Problem) -> Run:
 
 def training(problem: Problem) -> Run:
     """Forward with a tape, then backward; gradients of parameters are added to, so they are set to zero first."""
-    weights = [ops.Weights(problem.cell, *layer) for layer in problem.layers]
+    cell, threads = problem.cell, problem.threads
+    weights = [ops.Weights(cell, *layer) for layer in problem.layers]
+    states = [problem.state_of(i) for i in range(len(weights))]
     tapes: list[Any] = [True] * len(weights)
     gradients: list[Any] = [None] * len(weights)
 
@@ -36,18 +39,18 @@ def training(problem: Problem) -> Run:
         y: Any = problem.x
         dx: Any = problem.dy
         for i, layer in enumerate(weights):
-            y, _, tapes[i] = ops.forward(problem.cell, y, layer, tape=tapes[i], threads=problem.threads)
+            y, _, tapes[i] = ops.forward(cell, y, layer, state=states[i], tape=tapes[i], threads=threads)
         for i in reversed(range(len(weights))):
             if gradients[i] is not None:
                 gradients[i].flat.fill(0)
-            gradients[i] = ops.backward(tapes[i], dx, into=gradients[i], threads=problem.threads)
+            gradients[i] = ops.backward(tapes[i], dx, into=gradients[i], threads=threads)
             dx = gradients[i].x
         return y, dx
 
     def results(value: Any) -> Results:
         found = dict(zip(("y", "dx"), value, strict=True))
         for i, g in enumerate(gradients):
-            found |= gradients_of_layer(i, g.W_x, g.W_h, g.b)
+            found |= gradients_of_layer(i, g.W_x, g.W_h, g.b, g.state if isinstance(g.state, tuple) else [g.state])
         return found
 
     return Run(call, results)

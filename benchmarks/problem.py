@@ -6,7 +6,7 @@ Letters: T steps, B batch, D inputs, H units, G gates. Weights are in pyrnn's la
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -29,7 +29,9 @@ class Layer(NamedTuple):
 
 
 class Problem:
-    """A stack of layers of one cell: x (T, B, D), the gradient dy (T, B, H) of the output, and each layer's weights."""
+    """A stack of layers of one cell: x (T, B, D), the gradient dy (T, B, H) of the output, each layer's weights and
+    initial states (B, H). The states are inputs like x: a compiler that knew them to be 0 would skip W_h at T = 1.
+    """
 
     def __init__(self, cell: str, shape: Shape, threads: int, seed: int = 7) -> None:
         self.cell, self.shape, self.threads = cell, shape, threads
@@ -38,6 +40,7 @@ class Problem:
         self.x: Array = rng.standard_normal((shape.steps, shape.batch, shape.inputs), np.float32)
         self.dy: Array = rng.standard_normal((shape.steps, shape.batch, shape.units), np.float32)
         self.layers = [self._layer(rng, inputs) for inputs in shape.widths]
+        self.states = [tuple(self._state(rng) for _ in FACTS[cell]["states"]) for _ in shape.widths]
 
     def _layer(self, rng: np.random.Generator, inputs: int) -> Layer:
         """Uniform in +-1/sqrt(H), as PyTorch starts."""
@@ -46,19 +49,29 @@ class Problem:
         sizes = [(inputs, columns), (units, columns), (columns,) if rows == 1 else (rows, columns)]
         return Layer(*(rng.uniform(-1, 1, size).astype(np.float32) / np.float32(units**0.5) for size in sizes))
 
+    def _state(self, rng: np.random.Generator) -> Array:
+        return rng.uniform(-1, 1, (self.shape.batch, self.shape.units)).astype(np.float32)
+
+    def state_of(self, i: int) -> Array | tuple[Array, ...]:
+        """The initial state of a layer as pyrnn takes it: h, or (h, c)."""
+        return self.states[i] if len(self.states[i]) > 1 else self.states[i][0]
+
 
 class Run(NamedTuple):
     """A contestant's call, which is timed, and how its value becomes arrays in pyrnn's layout, which is not.
 
-    Inference gives {"y": (T, B, H)}. Training gives y, dx and, for each layer i, dW_x[i], dW_h[i] and db[i].
+    Inference gives {"y": (T, B, H)}. Training gives y, dx and, for each layer i, dW_x[i], dW_h[i], db[i] and the
+    gradients of its initial states, dstate[i][0] and dstate[i][1].
     """
 
     call: Callable[[], Any]
     results: Callable[[Any], Results]
 
 
-def gradients_of_layer(i: int, dW_x: Array, dW_h: Array, db: Array) -> Results:
-    return {f"dW_x[{i}]": dW_x, f"dW_h[{i}]": dW_h, f"db[{i}]": db}
+def gradients_of_layer(i: int, dW_x: Array, dW_h: Array, db: Array, dstates: Sequence[Array]) -> Results:
+    """dstates: of h, or of h and c."""
+    parameters = {f"dW_x[{i}]": dW_x, f"dW_h[{i}]": dW_h, f"db[{i}]": db}
+    return parameters | {f"dstate[{i}][{j}]": dstate for j, dstate in enumerate(dstates)}
 
 
 def reorder(a: NDArray[Any], source: list[Any], target: list[Any], axis: int = -1) -> NDArray[Any]:
@@ -77,7 +90,7 @@ def terms_of(what: str, shape: Shape, gates: int) -> int:
     if what == "y":
         return row
     backward = row + shape.layers * gates * shape.units
-    return backward if what == "dx" else backward + shape.steps * shape.batch
+    return backward if what == "dx" or what.startswith("dstate") else backward + shape.steps * shape.batch
 
 
 def error_share(found: Array, expected: Array, terms: int) -> float:

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import signal
+
 import pytest
 from helpers.engine import CELLS, DTYPES, TABLES
+
+# A run in the background of a script inherits a SIGINT that is ignored; tests of Ctrl-C need Python's own handler.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(params=list(CELLS), scope="session")

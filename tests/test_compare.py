@@ -138,7 +138,9 @@ def test_each_single_result_is_checked(cell: str) -> None:
     problem = Problem(cell, STACK, threads=1)
     run = ours.training(problem)
     expected = {what: array.copy() for what, array in run.results(run.call()).items()}
-    assert set(expected) == {"y", "dx", "dW_x[0]", "dW_h[0]", "db[0]", "dW_x[1]", "dW_h[1]", "db[1]"}
+    parameters = {f"{what}[{i}]" for what in ("dW_x", "dW_h", "db") for i in range(2)}
+    states = {f"dstate[{i}][{j}]" for i in range(2) for j in range(2 if cell == "lstm" else 1)}
+    assert set(expected) == {"y", "dx", *parameters, *states}
     assert set(check(run.results(run.call()), expected, problem).values()) == {0.0}
     for what in expected:
         largest = np.abs(expected[what]).max()

@@ -334,3 +334,24 @@ time.sleep(0.5)
 assert time.process_time() - before < 0.1
 """
     output_of(PREAMBLE + code)
+
+
+@pytest.mark.skipif(
+    not hasattr(os, "sched_setaffinity") or not pyrnn.show_config("dict")["thread_back_end"].startswith("std"),
+    reason="only the std::thread team on Linux places its workers",
+)
+def test_workers_stay_off_the_callers_cpu() -> None:
+    """As many threads as CPUs: each worker has CPUs of its own, and none of them is the caller's."""
+    code = """
+allowed = os.sched_getaffinity(0)
+if len(allowed) > 1:
+    before = set(os.listdir("/proc/self/task"))
+    small(2)
+    (worker,) = set(os.listdir("/proc/self/task")) - before
+    own = os.sched_getaffinity(int(worker))
+    assert own and own < allowed and len(own) == len(allowed) - 1, (own, allowed)
+    small(len(allowed) + 1)
+    for thread in set(os.listdir("/proc/self/task")) - before:
+        assert os.sched_getaffinity(int(thread)) == allowed
+"""
+    output_of(PREAMBLE + code)

@@ -43,54 +43,57 @@ def rnn_relu(states: Any, sums: Any, W_h: Any, b_h: Any) -> Any:
     return (jax.nn.relu(sums + states[0] @ W_h),)
 
 
-STEPS: dict[str, tuple[Step, int]] = {"lstm": (lstm, 2), "gru": (gru, 1), "rnn_tanh": (rnn_tanh, 1)}
-STEPS["rnn_relu"] = (rnn_relu, 1)
+STEPS: dict[str, Step] = {"lstm": lstm, "gru": gru, "rnn_tanh": rnn_tanh, "rnn_relu": rnn_relu}
 
 
-def network(cell: str) -> Callable[[Any, Any], Any]:
-    """(x (T, B, D), [(W_x, W_h, b)]) -> y (T, B, H)."""
-    step, n_states = STEPS[cell]
+def network(cell: str) -> Callable[[Any, Any, Any], Any]:
+    """(x (T, B, D), [(W_x, W_h, b)], [initial states]) -> y (T, B, H)."""
+    step = STEPS[cell]
 
-    def layer(x: Any, W_x: Any, W_h: Any, b: Any) -> Any:
+    def layer(x: Any, weights: Any, states: Any) -> Any:
+        W_x, W_h, b = weights
         b_x, b_h = (b[0], b[1]) if b.ndim == 2 else (b, None)
 
         def body(states: Any, sums: Any) -> Any:
             states = step(states, sums, W_h, b_h)
             return states, states[0]
 
-        zeros = jnp.zeros((x.shape[1], W_h.shape[0]), x.dtype)
-        return jax.lax.scan(body, (zeros,) * n_states, x @ W_x + b_x)[1]
+        return jax.lax.scan(body, states, x @ W_x + b_x)[1]
 
-    def run(x: Any, layers: Any) -> Any:
-        for weights in layers:
-            x = layer(x, *weights)
+    def run(x: Any, layers: Any, states: Any) -> Any:
+        for weights, initial in zip(layers, states, strict=True):
+            x = layer(x, weights, initial)
         return x
 
     return run
 
 
+def on_device(arrays: Any) -> Any:
+    return jax.tree.map(jnp.asarray, arrays)
+
+
 def inference(problem: Problem) -> Run:
-    run, layers = network(problem.cell), [tuple(map(jnp.asarray, layer)) for layer in problem.layers]
-    compiled = jax.jit(lambda x: run(x, layers))
-    x = jnp.asarray(problem.x)
-    return Run(lambda: compiled(x).block_until_ready(), lambda y: {"y": np.asarray(y)})
+    run, layers = network(problem.cell), on_device([tuple(layer) for layer in problem.layers])
+    compiled = jax.jit(lambda x, states: run(x, layers, states))
+    arguments = on_device((problem.x, problem.states))
+    return Run(lambda: compiled(*arguments).block_until_ready(), lambda y: {"y": np.asarray(y)})
 
 
 def training(problem: Problem) -> Run:
     run = network(problem.cell)
 
     @jax.jit
-    def compiled(x: Any, layers: Any, dy: Any) -> Any:
-        y, pull_back = jax.vjp(run, x, layers)
+    def compiled(x: Any, layers: Any, states: Any, dy: Any) -> Any:
+        y, pull_back = jax.vjp(run, x, layers, states)
         return y, pull_back(dy)
 
-    arguments = jax.tree.map(jnp.asarray, (problem.x, [tuple(layer) for layer in problem.layers], problem.dy))
+    arguments = on_device((problem.x, [tuple(layer) for layer in problem.layers], problem.states, problem.dy))
 
     def results(value: Any) -> Results:
-        y, (dx, layers) = value
+        y, (dx, layers, dstates) = value
         found = {"y": np.asarray(y), "dx": np.asarray(dx)}
         for i, gradients in enumerate(layers):
-            found |= gradients_of_layer(i, *map(np.asarray, gradients))
+            found |= gradients_of_layer(i, *map(np.asarray, gradients), [np.asarray(part) for part in dstates[i]])
         return found
 
     return Run(lambda: jax.block_until_ready(compiled(*arguments)), results)

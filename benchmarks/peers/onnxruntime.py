@@ -8,7 +8,7 @@ import numpy as np
 import onnxruntime
 from problem import Problem, Run
 
-from peers.onnx_model import onnx_model
+from peers.onnx_model import onnx_inputs, onnx_model
 
 
 def version() -> str:
@@ -23,7 +23,8 @@ def inference(problem: Problem) -> Run:
     session = onnxruntime.InferenceSession(onnx_model(problem), options, providers=["CPUExecutionProvider"])
     y = np.empty((problem.shape.steps, problem.shape.batch, problem.shape.units), np.float32)
     binding = session.io_binding()
-    binding.bind_ortvalue_input("x", onnxruntime.OrtValue.ortvalue_from_numpy(problem.x))
+    for name, array in onnx_inputs(problem).items():
+        binding.bind_ortvalue_input(name, onnxruntime.OrtValue.ortvalue_from_numpy(array))
     binding.bind_ortvalue_output("y", onnxruntime.OrtValue.ortvalue_from_numpy(y))
 
     def call() -> Any:

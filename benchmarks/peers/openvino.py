@@ -7,7 +7,7 @@ from typing import Any
 import openvino
 from problem import Problem, Run
 
-from peers.onnx_model import onnx_model
+from peers.onnx_model import onnx_inputs, onnx_model
 
 # float32 sums, as everybody else's; threads are not pinned, as that would move the others' threads too.
 SETTINGS = {
@@ -27,7 +27,8 @@ def inference(problem: Problem) -> Run:
     settings = {**SETTINGS, "INFERENCE_NUM_THREADS": problem.threads}
     compiled = core.compile_model(core.read_model(onnx_model(problem)), "CPU", settings)
     request = compiled.create_infer_request()
-    request.set_input_tensor(openvino.Tensor(problem.x, shared_memory=True))
+    for name, array in onnx_inputs(problem).items():
+        request.set_tensor(name, openvino.Tensor(array, shared_memory=True))
 
     def call() -> Any:
         request.infer()

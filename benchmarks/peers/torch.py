@@ -32,6 +32,12 @@ def new_module(problem: Problem) -> torch.nn.Module:
     return module
 
 
+def new_state(problem: Problem) -> Any:
+    """h (layers, B, H), or (h, c)."""
+    parts = [torch.from_numpy(np.stack(parts)) for parts in zip(*problem.states, strict=True)]
+    return tuple(parts) if len(parts) > 1 else parts[0]
+
+
 def set_threads(threads: int) -> None:
     torch.set_num_threads(threads)
 
@@ -39,11 +45,11 @@ def set_threads(threads: int) -> None:
 def inference(problem: Problem) -> Run:
     set_threads(problem.threads)
     module = new_module(problem).eval()
-    x = torch.from_numpy(problem.x)
+    x, state = torch.from_numpy(problem.x), new_state(problem)
 
     @torch.inference_mode()
     def call() -> Any:
-        return module(x)
+        return module(x, state)
 
     return Run(call, lambda value: {"y": value[0].numpy()})
 
@@ -52,21 +58,24 @@ def training(problem: Problem) -> Run:
     set_threads(problem.threads)
     module = new_module(problem)
     x, dy = torch.from_numpy(problem.x).requires_grad_(), torch.from_numpy(problem.dy)
+    state = new_state(problem)
+    states = [part.requires_grad_() for part in (state if isinstance(state, tuple) else [state])]
     names = [f"{name}_l{i}" for i in range(problem.shape.layers) for name in PARAMETERS]
-    wanted = [x, *(getattr(module, name) for name in names)]
+    wanted = [x, *states, *(getattr(module, name) for name in names)]
 
     def call() -> Any:
-        y, _ = module(x)
+        y, _ = module(x, state)
         return y, torch.autograd.grad(y, wanted, dy)
 
     def results(value: Any) -> Results:
         y, (dx, *gradients) = value
+        dstates, gradients = gradients[: len(states)], gradients[len(states) :]
         found = {"y": y.detach().numpy(), "dx": dx.numpy()}
         arrays = [reorder(g.numpy().T, ORDERS[problem.cell], problem.gates) for g in gradients]
         for i, layer in enumerate(problem.layers):
             dW_x, dW_h, db_x, db_h = arrays[4 * i : 4 * i + 4]
             db = np.stack([db_x, db_h]) if layer.b.ndim == 2 else db_x
-            found |= gradients_of_layer(i, dW_x, dW_h, db)
+            found |= gradients_of_layer(i, dW_x, dW_h, db, [dstate[i].numpy() for dstate in dstates])
         return found
 
     return Run(call, results)

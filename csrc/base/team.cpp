@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "base/float_mode.hpp"
+#include "base/placement.hpp"
 
 namespace pyrnn {
 namespace {
@@ -27,7 +28,8 @@ constexpr int finish_spin_us = 50;  // of the caller, for the workers
 struct Worker {
   Signal start;
   Signal done;
-  std::uint32_t runs = 0;  // only the lease holder touches it
+  std::uint32_t runs = 0;  // only the lease holder touches it, and the handle
+  std::thread::native_handle_type thread{};
 };
 
 }  // namespace
@@ -38,6 +40,7 @@ struct Team {
   alignas(cache_line_bytes) TeamLease::Task task = nullptr;
   void* context = nullptr;
   std::vector<std::unique_ptr<Worker>> others;  // worker w is others[w - 1]
+  Placement placement;
 };
 
 namespace {
@@ -84,7 +87,9 @@ void grow(Team* team, int workers) {
     const int worker = static_cast<int>(team->others.size()) + 1;
     team->others.push_back(std::make_unique<Worker>());
     try {
-      std::thread(work, team, team->others.back().get(), worker).detach();
+      std::thread thread(work, team, team->others.back().get(), worker);
+      team->others.back()->thread = thread.native_handle();
+      thread.detach();
     } catch (const std::system_error& error) {
       team->others.pop_back();
       throw std::runtime_error("threads: could not start worker " + std::to_string(worker) + " of " +
@@ -92,6 +97,8 @@ void grow(Team* team, int workers) {
     }
   }
 }
+
+Worker& other_of(Team& team, int worker) { return *team.others[static_cast<std::size_t>(worker - 1)]; }
 
 Team* find_team() {
   Team* team = current_team.load(std::memory_order_acquire);
@@ -135,15 +142,17 @@ void TeamLease::run(Task task, void* context) {
     Team* none = nullptr;
     current_team.compare_exchange_strong(none, team_, std::memory_order_acq_rel);
   }
+  if (team_->placement.is_stale(workers_))
+    team_->placement.place(workers_, [&](int worker) { return other_of(*team_, worker).thread; });
   team_->task = task;
   team_->context = context;
   for (int worker = 1; worker < workers_; ++worker) {
-    Worker& other = *team_->others[static_cast<std::size_t>(worker - 1)];
+    Worker& other = other_of(*team_, worker);
     other.start.set(++other.runs);
   }
   task(0, context);
   for (int worker = 1; worker < workers_; ++worker) {
-    Worker& other = *team_->others[static_cast<std::size_t>(worker - 1)];
+    Worker& other = other_of(*team_, worker);
     other.done.wait(other.runs, finish_spin_us);
   }
 }

@@ -55,24 +55,6 @@ py::list cells() {
   return list;
 }
 
-// Every table that `_force={"isa": ...}` accepts, best first.
-py::list usable_tables() {
-  py::list list;
-  for (const KernelTable<float>* table : tables<float>()) {
-    const KernelTable<double>& wide = table_by_name<double>(table->isa);
-    py::dict lanes, tile_rows, entry;
-    lanes["float32"] = table->lanes;
-    lanes["float64"] = wide.lanes;
-    tile_rows["float32"] = table->tile_rows;
-    tile_rows["float64"] = wide.tile_rows;
-    entry["isa"] = table->isa;
-    entry["lanes"] = lanes;
-    entry["tile_rows"] = tile_rows;
-    list.append(entry);
-  }
-  return list;
-}
-
 // Every table this machine can run, best first.
 py::list tables_list() {
   const auto both = [](auto f32, auto f64) {
@@ -185,7 +167,6 @@ void register_config(py::module_& module) {
   module.def("config", config);
   module.def("cells", cells);
   module.def("tables", tables_list);
-  module.def("tables", usable_tables);
   module.def("last_report", last_report_dict);
 
   // For the tests.

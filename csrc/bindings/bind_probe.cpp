@@ -8,6 +8,7 @@
 #include <memory>
 #include <new>
 #include <string>
+#include <vector>
 
 #include "base/float_mode.hpp"
 #include "bindings/gil.hpp"
@@ -23,19 +24,26 @@ using Clock = std::chrono::steady_clock;
 constexpr double chunk_seconds = 100e-6;  // between two looks at the clock
 constexpr index_t unary_elements = 1024;
 
-// What a kernel does per second: `work(n)` repeats it n times and returns how much that was.
+// What a kernel does per second: `work(n)` repeats it n times and returns how much that was. The median of the chunks,
+// as the system may run something else during some of them.
 template <class Work>
 double rate_of(const Work& work, double seconds) {
-  double done = 0;
+  std::vector<double> rates;
   index_t times = 1;
   const Clock::time_point start = Clock::now();
-  for (double taken = 0;;) {
+  for (double taken = 0; taken < seconds || rates.empty();) {
     const double before = taken;
-    done += work(times);
+    const double done = work(times);
     taken = std::chrono::duration<double>(Clock::now() - start).count();
-    if (taken >= seconds) return done / taken;
-    if (taken - before < chunk_seconds) times *= 2;
+    if (taken - before >= chunk_seconds) {
+      rates.push_back(done / (taken - before));
+    } else {
+      times *= 2;
+    }
   }
+  const auto middle = rates.begin() + static_cast<std::ptrdiff_t>(rates.size() / 2);
+  std::nth_element(rates.begin(), middle, rates.end());
+  return *middle;
 }
 
 // On huge pages where the system grants them: what the hardware can do, not what its page tables cost.
