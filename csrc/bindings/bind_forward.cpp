@@ -1,7 +1,9 @@
 #include <cstring>
+#include <vector>
 
 #include "bindings/arguments.hpp"
 #include "bindings/register.hpp"
+#include "dispatch/registry.hpp"
 
 namespace pyrnn::bindings {
 
@@ -13,8 +15,10 @@ Force read_force(py::handle object) {
     const char* const keys[] = {"isa", "hoisted_steps", "directions", "batch", "units", "tile_rows"};
     const int choice = read_choice(key, "_force", keys, 6);
     if (choice == 0) {
-      const char* const isas[] = {"avx512", "avx2", "portable"};
-      force.isa = isas[read_choice(value, "_force", isas, 3)];
+      std::vector<const char*> isas;
+      for (const IsaStatus& isa : isa_statuses()) isas.push_back(isa.name.c_str());
+      force.isa =
+          isas[static_cast<std::size_t>(read_choice(value, "_force", isas.data(), static_cast<int>(isas.size())))];
     } else if (choice == 1) {
       force.hoisted_steps = read_count(value, "_force", 0, 1 << 20);
     } else {

@@ -47,7 +47,7 @@ class Options:
     cell: str = "lstm"
     hidden: int = 128
     layers: int = 1
-    epochs: int = 30
+    epochs: int = 25
     batch_size: int = 32
     samples: int | None = None
     seed: int = 1
