@@ -33,7 +33,7 @@ void Signal::set(std::uint32_t value) noexcept {
   changed_.notify_all();
 }
 
-void Signal::wait(std::uint32_t wanted, int spin_us) noexcept {
+void Signal::wait(std::uint32_t wanted, int spin_us, bool crowded) noexcept {
   for (int poll = 0; poll < bare_polls; ++poll) {
     if (value() == wanted) return;
   }
@@ -41,11 +41,15 @@ void Signal::wait(std::uint32_t wanted, int spin_us) noexcept {
     if (value() == wanted) return;
     pause_core();
   }
-  // From here on others may have the core: with more workers than CPUs it is they who are waited for.
+  // With more workers than CPUs it may be those without one who are waited for. Otherwise to yield would only give
+  // other processes a slice of milliseconds.
   const auto end = std::chrono::steady_clock::now() + std::chrono::microseconds(spin_us);
   do {
-    if (value() == wanted) return;
-    sched_yield();
+    for (int poll = 0; poll < (crowded ? 1 : pause_polls); ++poll) {
+      if (value() == wanted) return;
+      pause_core();
+    }
+    if (crowded) sched_yield();
   } while (std::chrono::steady_clock::now() < end);
 
   std::unique_lock<std::mutex> lock(mutex_);
@@ -61,7 +65,7 @@ void Barrier::wait() noexcept {
     arrived_.store(0, std::memory_order_relaxed);  // the others see it after epoch_
     epoch_.set(next);
   } else {
-    epoch_.wait(next, barrier_spin_us);
+    epoch_.wait(next, barrier_spin_us, crowded_);
   }
 }
 

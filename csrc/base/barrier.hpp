@@ -15,8 +15,9 @@ class alignas(cache_line_bytes) Signal {
  public:
   std::uint32_t value() const noexcept { return value_.load(std::memory_order_acquire); }
   void set(std::uint32_t value) noexcept;
-  // Returns once the value is `wanted`; spins for at most about spin_us before it sleeps.
-  void wait(std::uint32_t wanted, int spin_us) noexcept;
+  // Returns once the value is `wanted`; spins for at most about spin_us before it sleeps. crowded: there are more
+  // threads than CPUs, so that whoever spins yields.
+  void wait(std::uint32_t wanted, int spin_us, bool crowded) noexcept;
 
  private:
   std::atomic<std::uint32_t> value_{0};
@@ -28,12 +29,13 @@ class alignas(cache_line_bytes) Signal {
 // All parties leave wait() after the last has entered; reusable at once.
 class Barrier {
  public:
-  explicit Barrier(int parties) noexcept : parties_(parties) {}
+  Barrier(int parties, bool crowded) noexcept : parties_(parties), crowded_(crowded) {}
   void wait() noexcept;
   static void wait_of(void* barrier) noexcept { static_cast<Barrier*>(barrier)->wait(); }
 
  private:
   const int parties_;
+  const bool crowded_;
   alignas(cache_line_bytes) std::atomic<int> arrived_{0};
   Signal epoch_;
 };

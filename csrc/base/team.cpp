@@ -16,6 +16,7 @@
 #include <thread>
 #include <vector>
 
+#include "base/cpu_count.hpp"
 #include "base/float_mode.hpp"
 #include "base/placement.hpp"
 
@@ -36,6 +37,7 @@ struct Worker {
 
 struct Team {
   alignas(cache_line_bytes) std::atomic<bool> taken{false};
+  std::atomic<bool> crowded{false};  // as the last lease was
   // The rest belongs to the lease holder. Workers read task and context between start and done.
   alignas(cache_line_bytes) TeamLease::Task task = nullptr;
   void* context = nullptr;
@@ -75,7 +77,7 @@ class BlockSignals {
 [[noreturn]] void work(const Team* team, Worker* self, int worker) noexcept {
   const FlushDenormals mode;
   for (std::uint32_t run = 1;; ++run) {
-    self->start.wait(run, idle_spin_us);
+    self->start.wait(run, idle_spin_us, team->crowded.load(std::memory_order_relaxed));
     team->task(worker, team->context);
     self->done.set(run);
   }
@@ -124,6 +126,8 @@ TeamLease::TeamLease(int workers_wanted) : forks_(forks.load(std::memory_order_r
   }
   team_ = team;
   workers_ = workers_wanted;
+  crowded_ = workers_ > usable_cpus();
+  team->crowded.store(crowded_, std::memory_order_relaxed);
 }
 
 TeamLease::~TeamLease() {
@@ -153,7 +157,7 @@ void TeamLease::run(Task task, void* context) {
   task(0, context);
   for (int worker = 1; worker < workers_; ++worker) {
     Worker& other = other_of(*team_, worker);
-    other.done.wait(other.runs, finish_spin_us);
+    other.done.wait(other.runs, finish_spin_us, crowded_);
   }
 }
 

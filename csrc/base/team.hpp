@@ -23,6 +23,8 @@ class TeamLease {
   // As wanted; 1 where the team was busy; on OpenMP also what its limits (OMP_THREAD_LIMIT, nesting) leave.
   int workers() const noexcept { return workers_; }
   bool busy() const noexcept { return busy_; }
+  // More workers than usable CPUs.
+  bool crowded() const noexcept { return crowded_; }
 
   // task(0 .. workers() - 1); the caller is worker 0. Returns when all are done; may be called many times, also in the
   // child of a fork that happened between two runs. Workers flush denormals; worker 0's mode is the caller's affair.
@@ -33,6 +35,7 @@ class TeamLease {
   unsigned forks_ = 0;    // of this process's ancestry, when the lease began
   int workers_ = 1;
   bool busy_ = false;
+  bool crowded_ = false;
 };
 
 // "std::thread", or "OpenMP <date of the specification>".

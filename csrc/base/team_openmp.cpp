@@ -11,6 +11,7 @@
 #include <stdexcept>
 #include <string>
 
+#include "base/cpu_count.hpp"
 #include "base/float_mode.hpp"
 
 #define PYRNN_TEXT_OF(x) #x
@@ -70,6 +71,7 @@ TeamLease::TeamLease(int workers_wanted) : forks_(forks.load(std::memory_order_r
   if (busy_) return;
   team_ = &the_team;
   workers_ = parallel_region(workers_wanted, nothing, nullptr);
+  crowded_ = workers_ > usable_cpus();
 }
 
 TeamLease::~TeamLease() {

@@ -114,7 +114,7 @@ class SequenceRunner {
     if (split_.units > 1) {
       barriers_.emplace();
       for (index_t i = 0; i < split_.directions * split_.batch; ++i)
-        barriers_->emplace_back(static_cast<int>(split_.units));
+        barriers_->emplace_back(static_cast<int>(split_.units), lease_->crowded());
     }
     for (int i = 0; i < n_passes_; ++i) {
       const SequenceJob<T>& job = passes_[i]->job;

@@ -18,8 +18,9 @@
 #include "base/team.hpp"
 
 // The child of a fork starts threads here, and impossible sizes are asked for: the sanitizers take both for mistakes.
-extern "C" const char* __tsan_default_options() { return "die_after_fork=0:allocator_may_return_null=1"; }
-extern "C" const char* __asan_default_options() { return "allocator_may_return_null=1"; }
+#define FOR_SANITIZERS extern "C" __attribute__((visibility("default")))
+FOR_SANITIZERS const char* __tsan_default_options() { return "die_after_fork=0:allocator_may_return_null=1"; }
+FOR_SANITIZERS const char* __asan_default_options() { return "allocator_may_return_null=1"; }
 
 namespace {
 
@@ -41,7 +42,8 @@ void check(bool good, const char* what, int line) {
 
 // Workers pass numbers round in a ring, `steps` times with a barrier between; the result is known.
 struct Ring {
-  explicit Ring(int workers, int steps_) : barrier(workers), parties(workers), steps(steps_) {
+  explicit Ring(int workers, int steps_)
+      : barrier(workers, workers > pyrnn::usable_cpus()), parties(workers), steps(steps_) {
     numbers[0].resize(static_cast<std::size_t>(workers));
     numbers[1].resize(static_cast<std::size_t>(workers));
     for (int w = 0; w < workers; ++w) numbers[0][static_cast<std::size_t>(w)] = w;
