@@ -137,138 +137,192 @@ void check_out(const Target<T>& target, Name name, const Call& call, const Weigh
   }
 }
 
+// One call of forward or forward_both: reads the arguments, runs the passes, hands out the results.
 template <class T>
-py::object forward(const Call& call, WeightArguments* weights) {
-  last_report().copied_inputs = false;
-  const Force force = read_force(call.force);
-  for (int i = 0; i < call.n; ++i) {
-    if (weights[i].given && weights[i].given->dtype != dtype_of<T>)
-      type_error("x", std::string(text_of(weights[i].given->dtype)) + ", the dtype of the weights", describe(call.x));
-  }
-  const KernelTable<T>& table = choose_table<T>(force, weights, call.n);
-  const CellKernels<T>& kernels = find_cell(table, call.cell, "cell");
-  const CellFacts& facts = kernels.facts;
-  if (force.tile_rows > table.tile_rows)
-    value_error("_force", "tile_rows up to " + std::to_string(table.tile_rows), std::to_string(force.tile_rows));
+class ForwardCall {
+ public:
+  ForwardCall(const Call& call, WeightArguments* weights)
+      : call_(call),
+        weights_(weights),
+        force_(read_force(call.force)),
+        table_(checked_table()),
+        kernels_(find_cell(table_, call.cell, "cell")) {}
 
-  // Sizes: the weights say D and H, x says T and B.
-  std::shared_ptr<WeightsOf<T>> packed[max_passes];
-  for (int i = 0; i < call.n; ++i) {
-    if (weights[i].given) check_given(weights[i], facts);
-    packed[i] = weights_of(weights[i], kernels, table);
+  py::object run() {
+    last_report().copied_inputs = false;
+    read_all_weights();
+    read_shared();
+    read_tape();
+    record_.n = call_.n;
+    for (int i = 0; i < call_.n; ++i) read_direction(i);
+    Pass<T>* passes[max_passes] = {&record_.passes[0], &record_.passes[1]};
+    SequenceRunner<T> runner(call_.name, passes, call_.n, false, threads_, force_);
+    for (int i = 0; i < call_.n; ++i) place_output(i, runner.interruptible());
+    runner.forward();
+    return results();
   }
-  if (call.n == 2 && packed[0]->inputs != packed[1]->inputs)
-    value_error(weights[1].W_x_name, "weights with D = " + std::to_string(packed[0]->inputs),
-                "D = " + std::to_string(packed[1]->inputs));
-  SharedInputs<T> shared;
-  shared.x = read_floats<T>(call.x, "x", {{"T"}, {"B"}, {"D", packed[0]->inputs, ", the rows of W_x"}});
-  const index_t steps = shared.x.shape[0], batch = shared.x.shape[1];
-  check_addressable("x", {batch, 1 << 15});
-  for (int i = 0; i < call.n; ++i)
-    check_addressable("x",
-                      {steps + 1, batch, packed[i]->inputs + (packed[i]->units + 2 * table.lanes) * (facts.slots + 4)});
-  check_none(call.extra, "extra", "as this cell has no extra parameters");
-  if (!call.lengths.is_none()) shared.lengths = read_lengths(call.lengths, "lengths", batch, steps);
-  if (!call.mask.is_none()) shared.mask = read_bools(call.mask, "mask", {{"T", steps}, {"B", batch}});
-  if (!call.resets.is_none()) shared.resets = read_bools(call.resets, "resets", {{"T", steps}, {"B", batch}});
-  const char* const masked[] = {"zero", "hold"};
-  shared.hold = read_choice(call.masked, "masked", masked, 2) == 1;
-  const bool sequences = read_flag(call.sequences, "sequences");
-  const index_t threads = read_threads(call.threads);
 
-  Tape* recycled = nullptr;
-  std::optional<Use> use;
-  if (py::isinstance<Tape>(call.tape)) {
-    recycled = call.tape.cast<Tape*>();
-    use.emplace(recycled->in_use, "tape");
-    if (!recycled->consumed) value_error("tape", "True, False or a consumed Tape", "one that backward has not used");
+ private:
+  const KernelTable<T>& checked_table() const {
+    for (int i = 0; i < call_.n; ++i) {
+      if (weights_[i].given && weights_[i].given->dtype != dtype_of<T>)
+        type_error("x", std::string(text_of(weights_[i].given->dtype)) + ", the dtype of the weights",
+                   describe(call_.x));
+    }
+    const KernelTable<T>& table = choose_table<T>(force_, weights_, call_.n);
+    if (force_.tile_rows > table.tile_rows)
+      value_error("_force", "tile_rows up to " + std::to_string(table.tile_rows), std::to_string(force_.tile_rows));
+    return table;
   }
-  const bool keep = recycled || read_flag(call.tape, "tape");
 
-  Record<T> record;
-  record.n = call.n;
-  Target<T> targets[max_passes];
-  Pass<T>* passes[max_passes] = {&record.passes[0], &record.passes[1]};
-  for (int i = 0; i < call.n; ++i) {
-    Pass<T>& pass = record.passes[i];
-    const index_t units = packed[i]->units;
+  // The weights say D and H.
+  void read_all_weights() {
+    for (int i = 0; i < call_.n; ++i) {
+      if (weights_[i].given) check_given(weights_[i], kernels_.facts);
+      packed_[i] = weights_of(weights_[i], kernels_, table_);
+    }
+    if (call_.n == 2 && packed_[0]->inputs != packed_[1]->inputs)
+      value_error(weights_[1].W_x_name, "weights with D = " + std::to_string(packed_[0]->inputs),
+                  "D = " + std::to_string(packed_[1]->inputs));
+  }
+
+  // x says T and B.
+  void read_shared() {
+    shared_.x = read_floats<T>(call_.x, "x", {{"T"}, {"B"}, {"D", packed_[0]->inputs, ", the rows of W_x"}});
+    steps_ = shared_.x.shape[0];
+    batch_ = shared_.x.shape[1];
+    check_addressable("x", {batch_, 1 << 15});
+    for (int i = 0; i < call_.n; ++i) {
+      const index_t padded_units = packed_[i]->units + 2 * table_.lanes;
+      check_addressable("x", {steps_ + 1, batch_, packed_[i]->inputs + padded_units * (kernels_.facts.slots + 4)});
+    }
+    check_none(call_.extra, "extra", "as this cell has no extra parameters");
+    if (!call_.lengths.is_none()) shared_.lengths = read_lengths(call_.lengths, "lengths", batch_, steps_);
+    if (!call_.mask.is_none()) shared_.mask = read_bools(call_.mask, "mask", {{"T", steps_}, {"B", batch_}});
+    if (!call_.resets.is_none()) shared_.resets = read_bools(call_.resets, "resets", {{"T", steps_}, {"B", batch_}});
+    const char* const masked[] = {"zero", "hold"};
+    shared_.hold = read_choice(call_.masked, "masked", masked, 2) == 1;
+    sequences_ = read_flag(call_.sequences, "sequences");
+    threads_ = read_threads(call_.threads);
+  }
+
+  // False, True, or a consumed tape whose memory is used again.
+  void read_tape() {
+    if (py::isinstance<Tape>(call_.tape)) {
+      recycled_ = call_.tape.cast<Tape*>();
+      use_.emplace(recycled_->in_use, "tape");
+      if (!recycled_->consumed) value_error("tape", "True, False or a consumed Tape", "one that backward has not used");
+    }
+    keep_ = recycled_ || read_flag(call_.tape, "tape");
+  }
+
+  void read_direction(int i) {
+    const index_t inputs = packed_[i]->inputs, units = packed_[i]->units;
+    Pass<T>& pass = record_.passes[i];
     DirectionInputs<T> own;
-    const py::handle state = of_direction(call.state, "state", call, i);
-    pass.state_is_tuple = read_state(state, name_of("state", call, i), facts, batch, units, false, own.state);
-    const py::handle x_scale = of_direction(call.x_scale, "x_scale", call, i);
+    const py::handle state = of_direction(call_.state, "state", call_, i);
+    pass.state_is_tuple =
+        read_state(state, name_of("state", call_, i), kernels_.facts, batch_, units, false, own.state);
+    const py::handle x_scale = of_direction(call_.x_scale, "x_scale", call_, i);
     if (!x_scale.is_none())
-      own.x_scale = read_floats<T>(x_scale, name_of("x_scale", call, i), {{"B", batch}, {"D", packed[i]->inputs}}, "x");
-    const py::handle h_scale = of_direction(call.h_scale, "h_scale", call, i);
+      own.x_scale = read_floats<T>(x_scale, name_of("x_scale", call_, i), {{"B", batch_}, {"D", inputs}}, "x");
+    const py::handle h_scale = of_direction(call_.h_scale, "h_scale", call_, i);
     if (!h_scale.is_none())
-      own.h_scale = read_floats<T>(h_scale, name_of("h_scale", call, i), {{"B", batch}, {"H", units}}, "x");
-    read_zoneout(of_direction(call.zoneout, "zoneout", call, i), name_of("zoneout", call, i), facts, steps, batch,
-                 units, own);
-    const py::handle out = of_direction(call.out, "out", call, i);
+      own.h_scale = read_floats<T>(h_scale, name_of("h_scale", call_, i), {{"B", batch_}, {"H", units}}, "x");
+    read_zoneout(of_direction(call_.zoneout, "zoneout", call_, i), name_of("zoneout", call_, i), kernels_.facts, steps_,
+                 batch_, units, own);
+    read_target(i, own);
+    pass.weights_given = static_cast<bool>(weights_[i].given);
+    const Work work = work_of(table_, kernels_.facts, call_.n, steps_, batch_, inputs, units, false);
+    const index_t hoisted = force_.hoisted_steps >= 0 ? std::min(force_.hoisted_steps, steps_) : hoisted_steps(work);
+    pass.prepare(packed_[i], shared_, own, i == 0 ? call_.reverse : !call_.reverse, keep_, hoisted,
+                 recycled_ ? recycled_->take_memory(i) : Block());
+  }
+
+  // Where y goes: the caller's array, a new one, or nowhere.
+  void read_target(int i, const DirectionInputs<T>& own) {
+    Target<T>& target = targets_[i];
+    const index_t units = packed_[i]->units;
+    const py::handle out = of_direction(call_.out, "out", call_, i);
     if (!out.is_none()) {
-      const Name name = name_of("out", call, i);
-      if (!sequences) check_none(out, name, "with sequences=False");
-      targets[i].out = read_output<T>(out, name, {{"T", steps}, {"B", batch}, {"H", units}}, "x");
-      check_out(targets[i], name, call, weights[i], own);
-      if (i == 1 && targets[0].out.owner) check_apart(out, name, targets[0].out.owner, "out[0]");
-      targets[i].array = targets[i].out.owner;
-    } else if (sequences) {
-      targets[i].array = new_sequence<T>(steps, batch, units, shared.x.batch_major);
+      const Name name = name_of("out", call_, i);
+      if (!sequences_) check_none(out, name, "with sequences=False");
+      target.out = read_output<T>(out, name, {{"T", steps_}, {"B", batch_}, {"H", units}}, "x");
+      check_out(target, name, call_, weights_[i], own);
+      if (i == 1 && targets_[0].out.owner) check_apart(out, name, targets_[0].out.owner, "out[0]");
+      target.array = target.out.owner;
+    } else if (sequences_) {
+      target.array = new_sequence<T>(steps_, batch_, units, shared_.x.batch_major);
     } else {
-      targets[i].array = py::none();
+      target.array = py::none();
     }
-    pass.weights_given = static_cast<bool>(weights[i].given);
-    const Work work = work_of(table, facts, call.n, steps, batch, packed[i]->inputs, units, false);
-    const index_t hoisted = force.hoisted_steps >= 0 ? std::min(force.hoisted_steps, steps) : hoisted_steps(work);
-    pass.prepare(packed[i], shared, own, i == 0 ? call.reverse : !call.reverse, keep, hoisted,
-                 recycled ? recycled->take_memory(i) : Block());
   }
 
-  SequenceRunner<T> runner(call.name, passes, call.n, false, threads, force);
-  for (int i = 0; i < call.n; ++i) {
-    if (targets[i].array.is_none()) continue;
-    SequenceJob<T>& job = record.passes[i].job;
-    const Output<T>& out = targets[i].out;
-    if (out.owner && runner.interruptible()) {
-      targets[i].waiting = Block(steps * batch * job.units * static_cast<index_t>(sizeof(T)));
-      job.y = static_cast<T*>(targets[i].waiting.data());
-    } else {
-      job.y = data_of<T>(targets[i].array);
+  // The kernels write to the caller's array only where no signal can end the call half way.
+  void place_output(int i, bool interruptible) {
+    Target<T>& target = targets_[i];
+    if (target.array.is_none()) return;
+    SequenceJob<T>& job = record_.passes[i].job;
+    const bool given = static_cast<bool>(target.out.owner);
+    if (given && !interruptible) {
+      job.y = data_of<T>(target.array);
+      job.y_t = target.out.stride[0];
+      job.y_b = target.out.stride[1];
+      return;
     }
-    const bool batch_major = !out.owner && shared.x.batch_major;
-    const bool direct = out.owner && !targets[i].waiting.data();
-    job.y_t = direct ? out.stride[0] : batch_major ? job.units : batch * job.units;
-    job.y_b = direct ? out.stride[1] : batch_major ? steps * job.units : job.units;
+    if (given) target.waiting = Block(steps_ * batch_ * job.units * static_cast<index_t>(sizeof(T)));
+    job.y = given ? static_cast<T*>(target.waiting.data()) : data_of<T>(target.array);
+    const bool batch_major = !given && shared_.x.batch_major;
+    job.y_t = batch_major ? job.units : batch_ * job.units;
+    job.y_b = batch_major ? steps_ * job.units : job.units;
   }
-  runner.forward();
 
-  py::object y[max_passes], states[max_passes];
-  for (int i = 0; i < call.n; ++i) {
-    Pass<T>& pass = record.passes[i];
-    SequenceJob<T>& job = pass.job;
-    if (targets[i].waiting.data()) {
-      for (index_t t = 0; t < steps; ++t)
-        copy_rows(targets[i].out.data + t * targets[i].out.stride[0], targets[i].out.stride[1], job.y + t * job.y_t,
-                  job.y_b, batch, job.units);
+  py::object results() {
+    py::object y[max_passes], states[max_passes];
+    for (int i = 0; i < call_.n; ++i) {
+      Pass<T>& pass = record_.passes[i];
+      SequenceJob<T>& job = pass.job;
+      Target<T>& target = targets_[i];
+      for (index_t t = 0; target.waiting.data() && t < steps_; ++t)
+        copy_rows(target.out.data + t * target.out.stride[0], target.out.stride[1], job.y + t * job.y_t, job.y_b,
+                  batch_, job.units);
+      job.y = nullptr;
+      y[i] = std::move(target.array);
+      states[i] = new_state(pass, pass.state_is_tuple, [&](int k) { return pass.state_at(k, steps_); });
     }
-    job.y = nullptr;
-    y[i] = std::move(targets[i].array);
-    states[i] = new_state(pass, pass.state_is_tuple, [&](int k) { return pass.state_at(k, steps); });
+    py::object tape = keep_ ? filled_tape() : py::none();
+    if (call_.n == 1) return py::make_tuple(std::move(y[0]), std::move(states[0]), std::move(tape));
+    const bool no_y = y[0].is_none();
+    return py::make_tuple(no_y ? py::object(py::none()) : py::make_tuple(y[0], y[1]),
+                          py::make_tuple(states[0], states[1]), std::move(tape));
   }
-  py::object tape = py::none();
-  if (keep) {
-    tape = recycled ? py::reinterpret_borrow<py::object>(call.tape) : py::cast(std::make_unique<Tape>());
+
+  py::object filled_tape() {
+    py::object tape = recycled_ ? py::reinterpret_borrow<py::object>(call_.tape) : py::cast(std::make_unique<Tape>());
     auto& target = *tape.cast<Tape*>();
-    target.record = std::move(record);
+    target.record = std::move(record_);
     target.consumed = false;
+    return tape;
   }
-  if (call.n == 1) return py::make_tuple(std::move(y[0]), std::move(states[0]), std::move(tape));
-  const bool no_y = y[0].is_none();
-  return py::make_tuple(no_y ? py::object(py::none()) : py::make_tuple(y[0], y[1]),
-                        py::make_tuple(states[0], states[1]), std::move(tape));
-}
+
+  const Call& call_;
+  WeightArguments* const weights_;
+  const Force force_;
+  const KernelTable<T>& table_;
+  const CellKernels<T>& kernels_;
+  std::shared_ptr<WeightsOf<T>> packed_[max_passes];
+  SharedInputs<T> shared_;
+  index_t steps_ = 0, batch_ = 0, threads_ = 1;
+  bool sequences_ = true, keep_ = false;
+  Tape* recycled_ = nullptr;
+  std::optional<Use> use_;
+  Record<T> record_;
+  Target<T> targets_[max_passes];
+};
 
 py::object dispatch(const Call& call, WeightArguments* weights) {
-  return float_dtype(call.x, "x") == Dtype::float32 ? forward<float>(call, weights) : forward<double>(call, weights);
+  if (float_dtype(call.x, "x") == Dtype::float32) return ForwardCall<float>(call, weights).run();
+  return ForwardCall<double>(call, weights).run();
 }
 
 PyObject* forward_one(PyObject*, PyObject* const* arguments, Py_ssize_t n) {
