@@ -28,7 +28,7 @@ def inference(problem: Problem) -> Run:
 
 
 def training(problem: Problem) -> Run:
-    """Forward with a tape, then backward; gradients of parameters are added to, so they are set to zero first."""
+    """Forward with a tape, then backward; gradients of parameters are added to, so they are cleared first."""
     cell, threads = problem.cell, problem.threads
     weights = [ops.Weights(cell, *layer) for layer in problem.layers]
     states = [problem.state_of(i) for i in range(len(weights))]
@@ -42,7 +42,7 @@ def training(problem: Problem) -> Run:
             y, _, tapes[i] = ops.forward(cell, y, layer, state=states[i], tape=tapes[i], threads=threads)
         for i in reversed(range(len(weights))):
             if gradients[i] is not None:
-                gradients[i].flat.fill(0)
+                gradients[i].clear()
             gradients[i] = ops.backward(tapes[i], dx, into=gradients[i], threads=threads)
             dx = gradients[i].x
         return y, dx

@@ -4,6 +4,10 @@
 #include <atomic>
 #include <new>
 
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
+
 namespace pyrnn::bindings {
 namespace {
 
@@ -22,14 +26,31 @@ struct Piece {
   std::ptrdiff_t bytes;
 };
 
-void release(Piece piece) noexcept { ::operator delete(piece.data, std::align_val_t{64}); }
+// Large pieces ask for huge pages: weights and tapes are read in many streams, each of which would need its own
+// entries of the TLB.
+constexpr std::ptrdiff_t huge_page = std::ptrdiff_t{1} << 21;
+
+std::align_val_t alignment_of(std::ptrdiff_t bytes) noexcept {
+  return std::align_val_t{bytes >= huge_page ? std::size_t{huge_page} : std::size_t{64}};
+}
+
+Piece acquire(std::ptrdiff_t bytes) {
+  void* data = ::operator new(static_cast<std::size_t>(bytes), alignment_of(bytes));
+#if defined(MADV_HUGEPAGE)
+  // A refusal leaves small pages, which are slower and no less right.
+  if (bytes >= huge_page) (void)madvise(data, static_cast<std::size_t>(bytes), MADV_HUGEPAGE);
+#endif
+  return {data, bytes};
+}
+
+void release(Piece piece) noexcept { ::operator delete(piece.data, alignment_of(piece.bytes)); }
 
 // Oldest first. A lock that is not free at once is not waited for: the system's allocator serves that call, and
 // the child of a fork, where the holder of the lock may not exist, cannot hang.
 class Pool {
  public:
   Piece take(std::ptrdiff_t bytes) {
-    if (!recycles) return {::operator new(static_cast<std::size_t>(bytes), std::align_val_t{64}), bytes};
+    if (!recycles) return acquire(bytes);
     bytes = std::max(smallest, (bytes + 63) / 64 * 64);
     if (!taken_.test_and_set(std::memory_order_acquire)) {
       int best = -1;
@@ -41,7 +62,7 @@ class Pool {
       taken_.clear(std::memory_order_release);
       if (piece.data) return piece;
     }
-    return {::operator new(static_cast<std::size_t>(bytes), std::align_val_t{64}), bytes};
+    return acquire(bytes);
   }
 
   void give(Piece piece) noexcept {

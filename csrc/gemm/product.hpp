@@ -29,7 +29,7 @@ struct RowProduct {
 };
 
 template <int R, int Q>
-PYRNN_INLINE void product_tile(const RowProduct& product, index_t row, index_t block) {
+PYRNN_INLINE void product_tile(const RowProduct& product, index_t row, index_t block, Ahead ahead) {
   Vec sums[R][Q][1];
 #pragma GCC unroll 8
   for (int r = 0; r < R; ++r)
@@ -44,7 +44,8 @@ PYRNN_INLINE void product_tile(const RowProduct& product, index_t row, index_t b
     const Real* run[R];
 #pragma GCC unroll 8
     for (int r = 0; r < R; ++r) run[r] = product.rows[row + r] + product.runs.first + i * product.runs.stride;
-    accumulate<Identity<1>>(sums, run, columns, lanes, product.K * lanes, product.runs.length);
+    accumulate<Identity<1>>(sums, run, columns, lanes, product.K * lanes, product.runs.length,
+                            ahead.after(i * product.runs.length));
   }
 #pragma GCC unroll 8
   for (int r = 0; r < R; ++r)
@@ -58,18 +59,26 @@ PYRNN_INLINE void product_tile(const RowProduct& product, index_t row, index_t b
     }
 }
 
-// All rows against column blocks [block_begin, block_end). Column blocks outside, rows inside: a group of blocks
-// stays in the cache while the rows pass.
+// All rows against column blocks [block_begin, block_end); calls one after the other on the same columns alternate in
+// `other`. Column blocks outside, rows inside: a group of blocks stays in the cache while the rows pass, and each tile
+// of rows fetches a part of the next group.
 inline void multiply_rows(const RowProduct& product, index_t n_rows, index_t max_rows, index_t block_begin,
-                          index_t block_end) {
-  for (index_t block = block_begin; block < block_end; block += max_tile_panels) {
+                          index_t block_end, bool other = false) {
+  const index_t block_size = product.K * lanes;
+  const Sweep sweep(ceil_div(block_end - block_begin, max_tile_panels),
+                    block_size * (block_end - block_begin) * index_t{sizeof(Real)}, other);
+  for (index_t i = 0; i < sweep.groups; ++i) {
+    const index_t block = block_begin + sweep.group(i) * max_tile_panels;
     const index_t end = min_of(block + max_tile_panels, block_end);
+    const index_t next = block_begin + sweep.next(i) * max_tile_panels;
+    Ahead ahead(product.columns + next * block_size, sweep.exceeds_cache);
     for_row_tiles(n_rows, max_rows, [&](auto height, index_t row) PYRNN_INLINE_LAMBDA {
       constexpr int R = decltype(height)::value;
       constexpr int Q = panels_of_tile(R, 1);
       index_t b = block;
-      for (; b + Q <= end; b += Q) product_tile<R, Q>(product, row, b);
-      for (; b < end; ++b) product_tile<R, 1>(product, row, b);
+      for (; b + Q <= end; b += Q) product_tile<R, Q>(product, row, b, ahead);
+      for (; b < end; ++b) product_tile<R, 1>(product, row, b, ahead);
+      ahead = ahead.after(product.K);
     });
   }
 }

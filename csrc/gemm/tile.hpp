@@ -11,6 +11,37 @@ namespace pyrnn::PYRNN_NS {
 #define PYRNN_INLINE_LAMBDA __attribute__((always_inline))
 
 constexpr index_t lanes = Vec::lanes;
+constexpr index_t line_elements = 64 / sizeof(Real);
+
+// What a second-level cache surely holds beside the rows that pass.
+constexpr index_t second_level_bytes = 768 << 10;
+
+// The order in which a product goes through groups of weights. Where they exceed the second-level cache, every other
+// sweep goes back, so that it first meets what the cache still holds from the last one.
+struct Sweep {
+  index_t groups;
+  bool exceeds_cache, back;
+
+  Sweep(index_t groups_, index_t bytes, bool other)
+      : groups(groups_), exceeds_cache(bytes > second_level_bytes), back(other && exceeds_cache) {}
+  index_t group(index_t i) const { return back ? groups - 1 - i : i; }
+  index_t next(index_t i) const { return group(i + 1 < groups ? i + 1 : i); }
+};
+
+// Weights that later tiles read, fetched into the second-level cache a line with every k of a tile. Where that cache
+// holds all of them anyway, the same line is fetched again and again, which costs nothing.
+struct Ahead {
+  const Real* at;
+  index_t step;
+
+  Ahead(const Real* first, bool exceeds_cache) : at(first), step(exceeds_cache ? line_elements : 0) {}
+  // Past what a tile of k_end fetches.
+  PYRNN_INLINE Ahead after(index_t k_end) const {
+    Ahead rest = *this;
+    rest.at += k_end * step;
+    return rest;
+  }
+};
 
 // Accumulators that fit beside the weights of one k and a broadcast.
 constexpr int tile_sums = vector_registers >= 32 ? 24 : 12;
@@ -72,9 +103,10 @@ static_assert(tile_rows <= 6, "for_row_tiles knows heights up to 6");
 // Map::sum(n) says which sum block n of the weights adds to; Map::blocks is N.
 template <class Map, int R, int Q, int A>
 PYRNN_INLINE void accumulate(Vec (&sums)[R][Q][A], const Real* const (&a)[R], const Real* w, index_t w_k, index_t w_q,
-                             index_t k_end) {
+                             index_t k_end, Ahead ahead) {
   constexpr int N = Map::blocks;
   for (index_t k = 0; k < k_end; ++k) {
+    __builtin_prefetch(ahead.at + k * ahead.step, 0, 2);
     Vec block[Q][N];
 #pragma GCC unroll 8
     for (int q = 0; q < Q; ++q)

@@ -105,7 +105,7 @@ struct Backward {
       const bool scaled = phase == 0 && job.h_scale;
       multiply_rows({slots, runs, job.transposed_h, L::transposed_rows(job.units), column_first, L::weight_row, out,
                      nullptr, false, scaled ? scale : nullptr, phase == 0, job.pitch},
-                    n, max_rows, panels.begin, panels.end);
+                    n, max_rows, panels.begin, panels.end, s & 1);
     }
   }
 

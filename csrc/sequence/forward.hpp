@@ -87,7 +87,7 @@ struct Forward {
   }
 
   template <int phase, int R, int Q>
-  PYRNN_INLINE void tile(index_t first_row, index_t p) const {
+  PYRNN_INLINE void tile(index_t first_row, index_t p, Ahead ahead) const {
     constexpr int A = Cell::phases[phase].sums;
     using H = PhaseMap<Cell, phase, false>;
     const index_t panel_size = L::panel_size(job.inputs, job.units);
@@ -105,13 +105,13 @@ struct Forward {
       const Real* x[R];
 #pragma GCC unroll 8
       for (int r = 0; r < R; ++r) x[r] = x_row(job, s, rows[first_row + r]);
-      input_sums<Cell, phase>(sums, job, x, panel);
+      input_sums<Cell, phase>(sums, job, x, panel, ahead);
     }
     const Real* operand[R];
 #pragma GCC unroll 8
     for (int r = 0; r < R; ++r) operand[r] = phase_operand_row(job, phase, s, rows[first_row + r]);
     accumulate<H>(sums, operand, panel + (L::bias_rows + job.inputs) * L::weight_row + H::offset, L::weight_row,
-                  panel_size, job.units);
+                  panel_size, job.units, ahead.after(job.inputs));
     Vec finished[R][Q][A];
 #pragma GCC unroll 8
     for (int r = 0; r < R; ++r)
@@ -130,15 +130,21 @@ struct Forward {
     const index_t tiles = ceil_div(n_rows, max_rows);
     const index_t lowest = tiles ? n_rows / tiles : 1;
     const index_t width = panels_of_tile(static_cast<int>(lowest), A);
-    for (index_t p = panels.begin; p < panels.end; p += width) {
+    const index_t panel_size = L::panel_size(job.inputs, job.units);
+    const Sweep sweep(ceil_div(panels.end - panels.begin, width),
+                      (panels.end - panels.begin) * panel_size * index_t{sizeof(Real)}, s & 1);
+    for (index_t i = 0; i < sweep.groups; ++i) {
+      const index_t p = panels.begin + sweep.group(i) * width;
       const index_t p_end = min_of(p + width, panels.end);
+      Ahead ahead(job.weights + (panels.begin + sweep.next(i) * width) * panel_size, sweep.exceeds_cache);
       for_row_tiles(n_rows, max_rows, [&](auto height, index_t row) {
         constexpr int R = decltype(height)::value;
         constexpr int Q = panels_of_tile(R, A);
         index_t q = p;
         if constexpr (Q > 1)
-          for (; q + Q <= p_end; q += Q) tile<phase, R, Q>(row, q);
-        for (; q < p_end; ++q) tile<phase, R, 1>(row, q);
+          for (; q + Q <= p_end; q += Q) tile<phase, R, Q>(row, q, ahead);
+        for (; q < p_end; ++q) tile<phase, R, 1>(row, q, ahead);
+        ahead = ahead.after(job.inputs + job.units);
       });
     }
     meet(share);

@@ -35,7 +35,8 @@ PYRNN_INLINE Vec first_sum(const Real* panel, int sum) {
 
 // Biases, then x in k order.
 template <class Cell, int phase, int R, int Q, int A>
-PYRNN_INLINE void input_sums(Vec (&sums)[R][Q][A], const Job& job, const Real* const (&x)[R], const Real* panel) {
+PYRNN_INLINE void input_sums(Vec (&sums)[R][Q][A], const Job& job, const Real* const (&x)[R], const Real* panel,
+                             Ahead ahead) {
   using L = Layout<Cell>;
   using X = PhaseMap<Cell, phase, true>;
   const index_t panel_size = L::panel_size(job.inputs, job.units);
@@ -47,7 +48,8 @@ PYRNN_INLINE void input_sums(Vec (&sums)[R][Q][A], const Job& job, const Real* c
 #pragma GCC unroll 8
       for (int r = 0; r < R; ++r) sums[r][q][a] = first;
     }
-  accumulate<X>(sums, x, panel + L::bias_rows * L::weight_row + X::offset, L::weight_row, panel_size, job.inputs);
+  accumulate<X>(sums, x, panel + L::bias_rows * L::weight_row + X::offset, L::weight_row, panel_size, job.inputs,
+                ahead);
 }
 
 inline void scale_input_row(const Job& job, index_t s, index_t b) {
@@ -77,7 +79,8 @@ struct HoistedTile {
 #pragma GCC unroll 8
     for (int r = 0; r < R; ++r) rows[r] = x[first_row + r];
     Vec sums[R][1][facts.sums];
-    input_sums<Cell, phase>(sums, job, rows, job.weights + p * L::panel_size(job.inputs, job.units));
+    input_sums<Cell, phase>(sums, job, rows, job.weights + p * L::panel_size(job.inputs, job.units),
+                            Ahead(job.weights, false));
 #pragma GCC unroll 8
     for (int r = 0; r < R; ++r)
 #pragma GCC unroll 8
