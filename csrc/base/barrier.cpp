@@ -33,12 +33,12 @@ void Signal::set(std::uint32_t value) noexcept {
   changed_.notify_all();
 }
 
-void Signal::wait(std::uint32_t wanted, int spin_us, bool crowded) noexcept {
+bool Signal::spin(std::uint32_t wanted, int spin_us, bool crowded) const noexcept {
   for (int poll = 0; poll < bare_polls; ++poll) {
-    if (value() == wanted) return;
+    if (value() == wanted) return true;
   }
   for (int poll = 0; poll < pause_polls; ++poll) {
-    if (value() == wanted) return;
+    if (value() == wanted) return true;
     pause_core();
   }
   // With more workers than CPUs it may be those without one who are waited for. Otherwise to yield would only give
@@ -46,16 +46,31 @@ void Signal::wait(std::uint32_t wanted, int spin_us, bool crowded) noexcept {
   const auto end = std::chrono::steady_clock::now() + std::chrono::microseconds(spin_us);
   do {
     for (int poll = 0; poll < (crowded ? 1 : pause_polls); ++poll) {
-      if (value() == wanted) return;
+      if (value() == wanted) return true;
       pause_core();
     }
     if (crowded) sched_yield();
   } while (std::chrono::steady_clock::now() < end);
+  return false;
+}
 
+bool Signal::sleep(std::uint32_t wanted) noexcept {
   std::unique_lock<std::mutex> lock(mutex_);
   sleepers_.fetch_add(1, std::memory_order_seq_cst);
-  while (value_.load(std::memory_order_seq_cst) != wanted) changed_.wait(lock);
+  // Once only: whoever is woken without the value has been roused, or spins for nothing this time.
+  if (value_.load(std::memory_order_seq_cst) != wanted) changed_.wait(lock);
   sleepers_.fetch_sub(1, std::memory_order_relaxed);
+  return value() == wanted;
+}
+
+void Signal::wait(std::uint32_t wanted, int spin_us, bool crowded) noexcept {
+  while (!spin(wanted, spin_us, crowded) && !sleep(wanted)) {
+  }
+}
+
+void Signal::rouse() noexcept {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  changed_.notify_all();
 }
 
 void Barrier::wait() noexcept {

@@ -18,8 +18,14 @@ class alignas(cache_line_bytes) Signal {
   // Returns once the value is `wanted`; spins for at most about spin_us before it sleeps. crowded: there are more
   // threads than CPUs, so that whoever spins yields.
   void wait(std::uint32_t wanted, int spin_us, bool crowded) noexcept;
+  // Whether somebody waits asleep; rouse() has sleepers spin once more.
+  bool has_sleepers() const noexcept { return sleepers_.load(std::memory_order_relaxed) != 0; }
+  void rouse() noexcept;
 
  private:
+  bool spin(std::uint32_t wanted, int spin_us, bool crowded) const noexcept;  // whether the value came
+  bool sleep(std::uint32_t wanted) noexcept;                                  // false where it was roused
+
   std::atomic<std::uint32_t> value_{0};
   std::atomic<std::uint32_t> sleepers_{0};
   std::mutex mutex_;

@@ -14,7 +14,6 @@
 #include <string>
 #include <system_error>
 #include <thread>
-#include <vector>
 
 #include "base/cpu_count.hpp"
 #include "base/float_mode.hpp"
@@ -38,10 +37,11 @@ struct Worker {
 struct Team {
   alignas(cache_line_bytes) std::atomic<bool> taken{false};
   std::atomic<bool> crowded{false};  // as the last lease was
+  std::atomic<int> n_others{0};      // anybody may look at so many workers, which live for ever
   // The rest belongs to the lease holder. Workers read task and context between start and done.
   alignas(cache_line_bytes) TeamLease::Task task = nullptr;
   void* context = nullptr;
-  std::vector<std::unique_ptr<Worker>> others;  // worker w is others[w - 1]
+  std::unique_ptr<Worker> others[max_threads - 1];  // worker w is others[w - 1]
   Placement placement;
 };
 
@@ -84,23 +84,23 @@ class BlockSignals {
 }
 
 void grow(Team* team, int workers) {
-  while (static_cast<int>(team->others.size()) + 1 < workers) {
+  for (int worker = team->n_others.load(std::memory_order_relaxed) + 1; worker < workers; ++worker) {
     const BlockSignals blocked;  // a thread inherits its creator's mask
-    const int worker = static_cast<int>(team->others.size()) + 1;
-    team->others.push_back(std::make_unique<Worker>());
+    auto other = std::make_unique<Worker>();
     try {
-      std::thread thread(work, team, team->others.back().get(), worker);
-      team->others.back()->thread = thread.native_handle();
+      std::thread thread(work, team, other.get(), worker);
+      other->thread = thread.native_handle();
       thread.detach();
     } catch (const std::system_error& error) {
-      team->others.pop_back();
       throw std::runtime_error("threads: could not start worker " + std::to_string(worker) + " of " +
                                std::to_string(workers) + " (" + error.what() + "); ask for fewer threads");
     }
+    team->others[worker - 1] = std::move(other);
+    team->n_others.store(worker, std::memory_order_release);
   }
 }
 
-Worker& other_of(Team& team, int worker) { return *team.others[static_cast<std::size_t>(worker - 1)]; }
+Worker& other_of(Team& team, int worker) { return *team.others[worker - 1]; }
 
 Team* find_team() {
   Team* team = current_team.load(std::memory_order_acquire);
@@ -132,6 +132,21 @@ TeamLease::TeamLease(int workers_wanted) : forks_(forks.load(std::memory_order_r
 
 TeamLease::~TeamLease() {
   if (team_ != nullptr) team_->taken.store(false, std::memory_order_release);
+}
+
+bool TeamLease::is_awake(int workers) noexcept {
+  Team* team = current_team.load(std::memory_order_acquire);
+  if (team == nullptr || team->n_others.load(std::memory_order_acquire) + 1 < workers) return false;
+  for (int worker = 1; worker < workers; ++worker) {
+    if (other_of(*team, worker).start.has_sleepers()) return false;
+  }
+  return true;
+}
+
+void TeamLease::rouse(int workers) {
+  const TeamLease lease(workers);
+  if (lease.team_ == nullptr) return;  // busy, so awake
+  for (int worker = 1; worker < workers; ++worker) other_of(*lease.team_, worker).start.rouse();
 }
 
 void TeamLease::run(Task task, void* context) {

@@ -26,6 +26,12 @@ class TeamLease {
   // More workers than usable CPUs.
   bool crowded() const noexcept { return crowded_; }
 
+  // Whether a lease of so many workers would find them awake, as they are for a while after their last run. To wake
+  // them takes longer than a short task.
+  static bool is_awake(int workers) noexcept;
+  // Starts workers that there are not yet, and has the others look out for work for a while; errors as the constructor.
+  static void rouse(int workers);
+
   // task(0 .. workers() - 1); the caller is worker 0. Returns when all are done; may be called many times, also in the
   // child of a fork that happened between two runs. Workers flush denormals; worker 0's mode is the caller's affair.
   void run(Task task, void* context);

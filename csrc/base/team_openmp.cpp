@@ -27,6 +27,7 @@ namespace {
 
 Team the_team;
 std::atomic<unsigned> forks{0};
+std::atomic<bool> started{false};
 
 // GNU OpenMP's child would wait for threads that only the parent has; so the parent ends its idle ones first.
 // Inside a parallel region the call does nothing, and such a child must not use OpenMP, as OpenMP says.
@@ -34,6 +35,7 @@ void before_fork() { omp_pause_resource_all(omp_pause_soft); }
 
 void after_fork_in_child() {
   forks.fetch_add(1, std::memory_order_relaxed);
+  started.store(false, std::memory_order_relaxed);
   the_team.taken.store(false, std::memory_order_relaxed);
 }
 
@@ -72,6 +74,7 @@ TeamLease::TeamLease(int workers_wanted) : forks_(forks.load(std::memory_order_r
   team_ = &the_team;
   workers_ = parallel_region(workers_wanted, nothing, nullptr);
   crowded_ = workers_ > usable_cpus();
+  started.store(true, std::memory_order_relaxed);
 }
 
 TeamLease::~TeamLease() {
@@ -79,6 +82,10 @@ TeamLease::~TeamLease() {
     team_->taken.store(false, std::memory_order_release);
   }
 }
+
+// How long OpenMP's threads stay awake is OMP_WAIT_POLICY's affair; by default it is long enough.
+bool TeamLease::is_awake(int) noexcept { return started.load(std::memory_order_relaxed); }
+void TeamLease::rouse(int workers) { const TeamLease lease(workers); }
 
 void TeamLease::run(Task task, void* context) {
   if (workers_ == 1) return task(0, context);

@@ -2,7 +2,9 @@
 #pragma once
 
 #include <algorithm>
+#include <chrono>
 
+#include "base/team.hpp"
 #include "kernel_table.hpp"
 
 namespace pyrnn::bindings {
@@ -19,12 +21,14 @@ struct Work {
   bool backward;
 };
 
-// A rough clock in nanoseconds: two FMAs a cycle where a tile has enough rows, one vector of weights a cycle from the
-// second-level cache and half of that from beyond it, the activations of a row and panel, and the meetings of workers.
+// A rough clock in nanoseconds. A vector of weights costs an FMA a row of the tile, or the time to load it: once a step
+// from wherever all of a worker's weights fit, then from the second level for every further tile of rows. To that come
+// the activations of a row and panel, and the meetings of workers.
 inline double estimate_ns(const Work& work, const Split& split) {
-  constexpr double ns_a_cycle = 0.3;
-  constexpr double epilogue_cycles = 60, step_cycles = 60, meeting_ns = 1500, start_ns = 10000, border_ns = 1000;
-  constexpr double second_level_bytes = 768 * 1024;
+  constexpr double ns_a_cycle = 0.27, row_cycles = 0.75;
+  constexpr double first_level_cycles = 0.75, second_level_cycles = 1.5, third_level_cycles = 2.5;
+  constexpr double first_level_bytes = 24 << 10, second_level_bytes = 768 << 10;
+  constexpr double epilogue_cycles = 60, step_cycles = 100, meeting_ns = 500, call_ns = 1000;
   const auto up = [](index_t a, index_t b) { return static_cast<double>((a + b - 1) / b); };
   const double rows = up(work.batch, split.batch);
   const double tiles = up((work.batch + split.batch - 1) / split.batch, work.tile_rows);
@@ -32,33 +36,44 @@ inline double estimate_ns(const Work& work, const Split& split) {
   const double panels = up((work.units + work.lanes - 1) / work.lanes, split.units);
   const double vectors = static_cast<double>(work.inputs + work.units) * static_cast<double>(work.gates);  // a panel
   const double bytes = vectors * panels * static_cast<double>(work.lanes * work.element_bytes);
-  const double from_cache = bytes > second_level_bytes ? 2.5 : 1.0;
-  const double product = vectors * panels * std::max({rows * 0.5, tiles * 0.6, from_cache});
+  const double load = bytes > second_level_bytes  ? third_level_cycles
+                      : bytes > first_level_bytes ? second_level_cycles
+                                                  : first_level_cycles;
+  const double tile = rows / std::max(tiles, 1.0) * row_cycles;
+  const double product =
+      vectors * panels * (std::max(tile, load) + (tiles - 1) * std::max(tile, std::min(load, second_level_cycles)));
   const double states = rows * panels * epilogue_cycles * (work.backward ? 0.6 : 1.0);
   double ns = ((work.backward ? 2.2 : 1.0) * product + states + step_cycles) * ns_a_cycle;
-  if (split.units > 1) ns += meeting_ns * static_cast<double>(work.phases + 1);
+  if (split.units > 1) ns += meeting_ns * static_cast<double>(work.phases);
   ns *= static_cast<double>(work.steps) * static_cast<double>(work.directions) / static_cast<double>(split.directions);
-  if (work.backward) ns += vectors * all_panels * 4 * ns_a_cycle;  // gradients of the weights are written at least once
-  return ns + border_ns + (split.workers() > 1 ? start_ns : 0.0);
+  if (work.backward)  // gradients of the weights are written at least once
+    ns += vectors * all_panels * 4 * ns_a_cycle / static_cast<double>(split.batch * split.units);
+  return ns + call_ns;
 }
 
-// Shorter calls are not split: waking others would cost more than they save.
-constexpr double worth_splitting_ns = 80000;
+// Shorter calls are not split, though the team is awake: to find out costs as much as they would save.
+constexpr double worth_splitting_ns = 12e3;
+// What it takes until every worker is at work.
+constexpr double awake_start_ns = 2e3, asleep_start_ns = 80e3;
 
-// The fastest split of at most `ceiling` workers; one worker unless others save a good part.
-inline Split plan(const Work& work, index_t ceiling) {
+// The fastest split of at most `ceiling` workers, who take start_ns to begin; one worker unless others save a good
+// part.
+inline Split plan(const Work& work, index_t ceiling, double start_ns) {
   const index_t panels = (work.units + work.lanes - 1) / work.lanes;
   const double alone = estimate_ns(work, {});
   if (ceiling <= 1 || alone < worth_splitting_ns) return {};
+  // Backward comes back between its three stages.
+  const double starts_ns = start_ns + (work.backward ? 2 * awake_start_ns : 0.0);
   Split best;
-  double best_ns = 0.8 * alone;
+  double best_ns = 0.85 * alone;
   for (index_t directions = 1; directions <= work.directions && directions <= ceiling; ++directions) {
-    for (index_t batch = 1; batch <= std::max<index_t>(1, work.batch / 4) && directions * batch <= ceiling; ++batch) {
+    for (index_t batch = 1; batch <= work.batch && directions * batch <= ceiling; ++batch) {
       for (index_t units = 1; units <= panels && directions * batch * units <= ceiling; ++units) {
         const Split split{directions, batch, units};
-        const double ns = estimate_ns(work, split);
+        if (split.workers() == 1) continue;
         // Workers that meet at every step suffer most where a core is busy with something else.
-        if (ns < best_ns * 0.98 && (units == 1 || ns < 0.7 * alone)) {
+        const double ns = (estimate_ns(work, split) + starts_ns) * (units > 1 ? 1.05 : 1.0);
+        if (ns < best_ns) {
           best = split;
           best_ns = ns;
         }
@@ -66,6 +81,24 @@ inline Split plan(const Work& work, index_t ceiling) {
     }
   }
   return best;
+}
+
+// The plan for the team as it is now. A short call does not wait for a team that sleeps; but where such calls follow
+// one another closely, the team is woken for those to come.
+inline Split choose_split(const Work& work, index_t ceiling) {
+  const Split if_awake = plan(work, ceiling, awake_start_ns);
+  if (if_awake.workers() == 1 || TeamLease::is_awake(static_cast<int>(if_awake.workers()))) return if_awake;
+  const Split if_asleep = plan(work, ceiling, asleep_start_ns);
+  if (if_asleep.workers() == 1) {
+    using Clock = std::chrono::steady_clock;
+    constexpr std::chrono::microseconds closely(100);
+    static thread_local Clock::time_point last_missed;
+    const Clock::time_point now = Clock::now();
+    const auto alone = std::chrono::nanoseconds(static_cast<long>(2 * estimate_ns(work, {})));
+    if (now - last_missed < closely + alone) TeamLease::rouse(static_cast<int>(if_awake.workers()));
+    last_missed = now;
+  }
+  return if_asleep;
 }
 
 // Steps whose input products run together before the steps do, or 0. With few rows a step, register tiles are full only

@@ -52,9 +52,9 @@ class SequenceRunner {
         work_of(table, first.facts(), n_passes, first.job.steps, first.job.batch, first.job.inputs, units, backward);
     if (force.any_split()) {
       split_ = forced(force, passes, n_passes);
-    } else if (estimate_ns(work_, {}) >= worth_splitting_ns) {  // counting CPUs costs as much as a small call
+    } else if (threads != 1 && estimate_ns(work_, {}) >= worth_splitting_ns) {
       const index_t most = get_num_threads();
-      split_ = plan(work_, threads > 0 ? std::min(threads, most) : most);
+      split_ = choose_split(work_, threads > 0 ? std::min(threads, most) : most);
     }
     estimate_ns_ = estimate_ns(work_, split_);
     Report& report = last_report();
