@@ -220,7 +220,9 @@ void Pass<T>::describe(std::shared_ptr<WeightsOf<T>> new_weights, const SharedIn
   job.x_t = shared.x.stride[0];
   job.x_b = shared.x.stride[1];
   job.hoisted_steps = hoisted_steps;
-  segments = {job.steps, kernels().weight_block_steps(job.batch), 1, reverse};
+  segments.steps = job.steps;
+  segments.block_steps = kernels().weight_block_steps(job.batch);
+  segments.reverse = reverse;
   segments.blocks_each = std::max<index_t>(segments.blocks(), 1);
 }
 
