@@ -167,7 +167,7 @@ class SequenceRunner {
     }
     scratch_bytes_ = (scratch_bytes_ + 127) / 64 * 64;
     scratch_ = Block(scratch_bytes_ * split_.workers());
-    looked_ = Clock::now();
+    if (interruptible()) looked_ = Clock::now();
   }
 
   void finish() {
