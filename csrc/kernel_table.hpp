@@ -10,7 +10,8 @@
 //   slots (tape)          [steps][B][P][slots][L]           forward: what the cell keeps; backward overwrites the
 //                                                           first `sums` of them with the gradients of the sums
 //   states, operands      [steps + 1][B][pitch]             by processing step s; lanes H..pitch are 0
-// A processing step s is time t = s, or t = T - 1 - s where `reverse`.
+// A processing step s is time t = s, or t = T - 1 - s where `reverse`. Where only a segment of the steps is kept, the
+// first step in these arrays is kept_begin.
 #pragma once
 
 #include <cstddef>
@@ -48,7 +49,8 @@ struct SequenceJob {
   index_t pitch;  // elements between two rows of a state: >= P * L, a multiple of L
   bool reverse;
   bool hold;  // y of a masked step is the previous y, not 0
-  bool keep;  // all steps are kept for backward; else states and operands are rings of two steps, slots of one
+  bool keep;  // steps are kept for backward; else states and operands are rings of two steps, slots of one
+  index_t kept_begin;  // with keep: the first step whose data lies in memory; else 0
 
   const T* x;  // x[t * x_t + b * x_b + d]
   index_t x_t, x_b;
@@ -82,7 +84,7 @@ struct SequenceJob {
   const T* transposed_h;
   T* dx;  // or null
   index_t dx_t, dx_b;
-  T* dweights;  // packed layout; weight_gradients assigns the latest block's sums and adds the earlier ones'
+  T* dweights;  // packed layout; weight_gradients assigns the sums of the block that it meets first, adds the others'
 };
 
 // One worker's part of a job. Workers of the same rows (unit_parts of them) meet at the barrier.
@@ -117,7 +119,8 @@ struct CellKernels {
   void (*backward_steps)(const SequenceJob<T>* job, const Share* share, index_t s_begin, index_t s_end);
   // dx of t_begin .. t_end, from the gradients of the sums that backward_steps left in the slots.
   void (*input_gradients)(const SequenceJob<T>* job, const Share* share, index_t t_begin, index_t t_end);
-  // Blocks of weight_block_steps whole steps on absolute t; processes block_end - 1 down to block_begin.
+  // Blocks of weight_block_steps whole steps on absolute t, numbered as forward meets them (with `reverse` the block of
+  // the latest t is block 0); processes block_end - 1 down to block_begin.
   void (*weight_gradients)(const SequenceJob<T>* job, const Share* share, index_t block_begin, index_t block_end);
 };
 

@@ -42,6 +42,14 @@ class SequentialPass:
         """Whether `forward` returns what the last activation is given, not its value."""
         self._places[-1][1].logits = leave
 
+    def limit_memory(self, budget: int | str) -> None:
+        shares = sum(layer.budget_shares for layer, _ in self._places)
+        if not shares:
+            raise ValueError("memory_budget: expected a recurrent layer without one of its own, got none")
+        if not isinstance(budget, str):
+            budget = max(1, budget // shares)
+        self.run.memory_budget = budget
+
     def forward(self, x: Array) -> Array:
         """x -> the last layer's output; sets `mask`."""
         if self._masks:

@@ -90,7 +90,7 @@ def forward(
     h_scale: Array | None = None,
     zoneout: Array | tuple[Array | None, ...] | None = None,
     sequences: bool = True,
-    tape: bool | Tape = False,
+    tape: bool | str | int | Tape = False,
     out: Array | None = None,
     threads: int | None = None,
     _force: dict[str, Any] | None = None,
@@ -113,11 +113,14 @@ def forward(
     h_scale: (B, H) factors of the h that W_h multiplies (recurrent dropout).
     zoneout: (T, B, H) share of the previous state that is kept, 0 to 1 or bool; or one a state, in a tuple.
     sequences: False for no y, only the final state.
-    tape: True to keep what `backward` needs; or a consumed Tape, whose memory is used again.
+    tape: True or "full" to keep what `backward` needs. "segments" keeps the least memory that is possible, a number the
+        most that fits into so many bytes: the states here and there, from which `backward` computes the steps again, a
+        segment at a time, to the same bits. Or a consumed Tape, whose memory and mode are used again.
     out: (T, B, H) array for y.
     threads: the most threads to use; None for `pyrnn.get_num_threads()`.
 
-    Returns (y, state, tape): y (T, B, H) or None, the final h (B, H) or (h, c), and a Tape or None.
+    Returns (y, state, tape): y (T, B, H) or None, the final h (B, H) or (h, c), and a Tape or None. A tape refers to x,
+    which must not change before `backward`; `tape.nbytes` is the memory that it takes until then.
     Raises ValueError and TypeError that name the argument; KeyboardInterrupt leaves `out` as it was.
 
     >>> import numpy as np
@@ -127,7 +130,8 @@ def forward(
     >>> y.shape, h.shape, bool((y[-1] == h).all())
     ((5, 3, 4), (3, 4), True)
 
-    Reference: Hochreiter and Schmidhuber, Long Short-Term Memory, 1997; Cho et al., 2014, arXiv:1406.1078.
+    References: Hochreiter and Schmidhuber, Long Short-Term Memory, 1997; Cho et al., 2014, arXiv:1406.1078; for the
+    segments, Chen et al., Training Deep Nets with Sublinear Memory Cost, 2016, arXiv:1604.06174.
     """
     return _engine.forward(
         cell, x, W_x, W_h, b, state, extra, lengths, mask, masked, resets, reverse, x_scale, h_scale, zoneout,
@@ -147,7 +151,7 @@ def backward(
 ) -> Gradients:
     """Backpropagate through time: dL/da = sum over t of dL/dy_t dy_t/da, for every argument a of `forward`.
 
-    tape: what `forward(..., tape=True)` returned; it is consumed.
+    tape: what `forward` returned for `tape=True` or another mode that keeps one; it is consumed.
     dy: (T, B, H) gradient of y; or a dict with any of "y" and the states' names ("h", "c"), whose arrays (T, B, H) are
         gradients into the states after every step.
     dstate: (B, H) gradient of the final h, or a tuple (h, c) in which None stands for zeros.
@@ -187,7 +191,7 @@ def forward_both(
     h_scale: Both | None = None,
     zoneout: Both | None = None,
     sequences: bool = True,
-    tape: bool | Tape = False,
+    tape: bool | str | int | Tape = False,
     out: tuple[Array, Array] | None = None,
     threads: int | None = None,
     _force: dict[str, Any] | None = None,

@@ -61,6 +61,10 @@ class Signature(NamedTuple):
 
 CELL = [*values(ValueError, "", "LSTM", "lstm\0", "nonsense" * 99), *values(TypeError, None, 1, b"lstm")]
 MASKED = [*values(ValueError, "", "keep"), *values(TypeError, None, True)]
+TAPE_MODE = [
+    *values(ValueError, "yes", "", 0, 1, -(2**80)),
+    *values(TypeError, None, 0.0, np.ones(2, bool), np.ones(1, int), object()),
+]
 STATE = [*values(TypeError, 3, "hc", {}), *values(ValueError, (), (random(B, H),), (random(B, H),) * 3)]
 EXTRA = values(ValueError, 1, random(H))
 WEIGHTS = {("W_x",): floats(2, (0, 1)), ("W_h",): floats(2), ("b",): floats(1)}
@@ -70,7 +74,7 @@ CALL = {
     ("masked",): MASKED,
     ("resets",): bools(2),
     ("sequences",): FLAG,
-    ("tape",): FLAG,
+    ("tape",): TAPE_MODE,
     ("threads",): COUNT,
     ("extra",): EXTRA,
 }

@@ -283,20 +283,23 @@ def named(result: Result, prefix: str) -> dict[str, Any]:
     return {name: a for name, a in result.gradients.items() if name.startswith(prefix)}
 
 
-def test_parameter_gradients_are_sums_of_blocks_from_late_to_early(cell: str, dtype: str) -> None:
-    """dW of a long run = its blocks' own sums, added late to early: the canon that threads and recomputing rely on."""
-    B, block = 3, 86  # ceil(256 / 3)
-    case = make_case(CELLS[cell], Dims(2 * block + 5, B, 4, 9), PLAIN).astype(dtype)
+@pytest.mark.parametrize("reverse", [False, True], ids=["", "reverse"])
+def test_parameter_gradients_are_sums_of_blocks_in_the_order_of_backward(cell: str, dtype: str, reverse: bool) -> None:
+    """dW = the sums of blocks on absolute t, each added as backward meets it: threads and recomputing rely on it."""
+    B, block, T = 3, 86, 2 * 86 + 5  # ceil(256 / 3)
+    case = make_case(CELLS[cell], Dims(T, B, 4, 9), PLAIN | ({"reverse"} if reverse else set())).astype(dtype)
     whole = run_engine(case).gradients
-    _, _, tape = ops.forward(cell, *case.forward, tape=True)
+    _, _, tape = ops.forward(cell, *case.forward, **case.keywords, tape=True)
     cut_states = [np.asarray(tape.states[name]) for name in CELLS[cell]["states"]]
     total: Any = None
     dstate = case.dstate
-    for begin in (2 * block, block, 0):
-        before = tuple(s[begin - 1] for s in cut_states) if begin else states_of(case.state)
-        segment = slice(begin, begin + block)
+    for begin in (0, block, 2 * block) if reverse else (2 * block, block, 0):
+        segment = slice(begin, min(begin + block, T))
+        earlier = segment.stop if reverse else begin - 1  # the step that backward meets next
+        before = tuple(s[earlier] for s in cut_states) if 0 <= earlier < T else states_of(case.state)
         state = before if len(before) > 1 else before[0]
-        _, _, part = ops.forward(cell, case.x[segment], case.W_x, case.W_h, case.b, state, tape=True)
+        weights = (case.W_x, case.W_h, case.b)
+        _, _, part = ops.forward(cell, case.x[segment], *weights, state, reverse=reverse, tape=True)
         total = ops.backward(part, case.dy[segment], dstate, into=total)
         dstate = total.state
     actual = named_gradients(CELLS[cell], total, True)

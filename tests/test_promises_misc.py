@@ -356,6 +356,9 @@ class LongCall:
         case = self.case
         if self.name == "backward":
             self.tape = taped(case)
+        elif self.name == "backward_segments":
+            _, _, self.tape = ops.forward("lstm", *case.forward, tape="segments")
+            assert _engine.last_report()["segments"] > 1
         elif self.name == "backward_both":
             _, _, self.tape = ops.forward_both("lstm", case.x, self.weights, self.weights, tape=True)
 
@@ -363,11 +366,13 @@ class LongCall:
         case = self.case
         if self.name == "forward":
             ops.forward("lstm", *case.forward, out=self.out, **self.options)
+        elif self.name == "forward_segments":
+            ops.forward("lstm", *case.forward, out=self.out, tape="segments", **self.options)
         elif self.name == "forward_both":
             ops.forward_both("lstm", case.x, self.weights, self.weights, out=self.outs, **self.options)
         elif self.name == "packed_forward":
             self.packed.forward(case.x, case.state, **self.options)
-        elif self.name == "backward":
+        elif self.name in ("backward", "backward_segments"):
             ops.backward(self.tape, case.dy, case.dstate, into=self.into, **self.options)
         elif self.name == "backward_both":
             ops.backward_both(self.tape, (case.dy, case.dy), into=self.into_both, **self.options)
@@ -381,7 +386,15 @@ class LongCall:
         return {name: np.array(a) for name, a in shown.items()}
 
 
-LONG_CALLS = ["forward", "forward_both", "packed_forward", "backward", "backward_both"]
+LONG_CALLS = [
+    "forward",
+    "forward_segments",
+    "forward_both",
+    "packed_forward",
+    "backward",
+    "backward_segments",
+    "backward_both",
+]
 
 
 @pytest.mark.parametrize("name", LONG_CALLS)

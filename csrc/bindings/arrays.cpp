@@ -282,12 +282,16 @@ Integers read_lengths(py::handle object, Name name, index_t batch, index_t steps
   return lengths;
 }
 
+bool is_flag(py::handle object) {
+  if (PyBool_Check(object.ptr())) return true;
+  const char* type = Py_TYPE(object.ptr())->tp_name;
+  return std::strcmp(type, "numpy.bool") == 0 || std::strcmp(type, "numpy.bool_") == 0;
+}
+
 bool read_flag(py::handle object, Name name) {
   if (object.ptr() == Py_True) return true;
   if (object.ptr() == Py_False) return false;
-  const char* type = Py_TYPE(object.ptr())->tp_name;
-  if (std::strcmp(type, "numpy.bool") != 0 && std::strcmp(type, "numpy.bool_") != 0)
-    type_error(name, "True or False", describe(object));
+  if (!is_flag(object)) type_error(name, "True or False", describe(object));
   return PyObject_IsTrue(object.ptr()) == 1;
 }
 

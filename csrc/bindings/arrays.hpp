@@ -98,6 +98,7 @@ struct Integers {
 Integers read_integers(py::handle object, Name name, Shape shape);  // one dimension; arrays and lists
 Integers read_lengths(py::handle object, Name name, index_t batch, index_t steps);
 
+bool is_flag(py::handle object);  // Python's or NumPy's bool
 bool read_flag(py::handle object, Name name);
 index_t read_count(py::handle object, Name name, index_t lowest, index_t highest);
 // The index of a text in a list; ValueError that lists them otherwise.

@@ -207,8 +207,7 @@ py::object backward(const Call& call, Tape& tape, Record<T>& record) {
   std::shared_ptr<const typename WeightsOf<T>::Transposed> transposed[max_passes];
   for (int i = 0; i < call.n; ++i) {
     Pass<T>& pass = *passes[i];
-    if (pass.weights->version.load() != pass.weights_version)
-      throw std::runtime_error("tape: its weights have changed since forward; run forward again");
+    pass.check_version();
     read_dy(of_direction(call.dy, "dy", call, i), name_of("dy", call, i), pass, works[i]);
     read_state(of_direction(call.dstate, "dstate", call, i), name_of("dstate", call, i), pass.facts(), pass.job.batch,
                pass.job.units, true, works[i].dstate);

@@ -119,6 +119,8 @@ py::dict last_report_dict() {
   result["unit_parts"] = report.unit_parts;
   result["tile_rows"] = report.tile_rows;
   result["chunks"] = report.chunks;
+  result["segments"] = report.segments;
+  result["segment_steps"] = report.segment_steps;
   result["busy"] = report.busy;
   result["gil_released"] = report.gil_released;
   result["hoisted"] = report.hoisted;

@@ -7,32 +7,6 @@
 
 namespace pyrnn::bindings {
 
-Force read_force(py::handle object) {
-  Force force;
-  if (object.is_none()) return force;
-  if (!PyDict_Check(object.ptr())) type_error("_force", "a dict", describe(object));
-  for (const auto& [key, value] : py::reinterpret_borrow<py::dict>(object)) {
-    const char* const keys[] = {"isa", "hoisted_steps", "directions", "batch", "units", "tile_rows"};
-    const int choice = read_choice(key, "_force", keys, 6);
-    if (choice == 0) {
-      std::vector<const char*> isas;
-      for (const IsaStatus& isa : isa_statuses()) isas.push_back(isa.name.c_str());
-      force.isa =
-          isas[static_cast<std::size_t>(read_choice(value, "_force", isas.data(), static_cast<int>(isas.size())))];
-    } else if (choice == 1) {
-      force.hoisted_steps = read_count(value, "_force", 0, 1 << 20);
-    } else {
-      index_t* const counts[] = {&force.split.directions, &force.split.batch, &force.split.units, &force.tile_rows};
-      *counts[choice - 2] = read_count(value, "_force", 1, max_threads);
-    }
-  }
-  return force;
-}
-
-index_t read_threads(py::handle threads) {
-  return threads.is_none() ? 0 : read_count(threads, "threads", 1, max_threads);
-}
-
 namespace {
 
 struct WeightArguments {
@@ -155,6 +129,9 @@ class ForwardCall {
     read_tape();
     record_.n = call_.n;
     for (int i = 0; i < call_.n; ++i) read_direction(i);
+    cut_into_segments();
+    for (int i = 0; i < call_.n; ++i)
+      record_.passes[i].allocate(shared_, own_[i], recycled_ ? recycled_->take_memory(i) : Block());
     Pass<T>* passes[max_passes] = {&record_.passes[0], &record_.passes[1]};
     SequenceRunner<T> runner(call_.name, passes, call_.n, false, threads_, force_);
     for (int i = 0; i < call_.n; ++i) place_output(i, runner.interruptible());
@@ -206,20 +183,22 @@ class ForwardCall {
     threads_ = read_threads(call_.threads);
   }
 
-  // False, True, or a consumed tape whose memory is used again.
+  // How much to keep, or a consumed tape whose memory is used again.
   void read_tape() {
     if (py::isinstance<Tape>(call_.tape)) {
       recycled_ = call_.tape.cast<Tape*>();
       use_.emplace(recycled_->in_use, "tape");
-      if (!recycled_->consumed) value_error("tape", "True, False or a consumed Tape", "one that backward has not used");
+      if (!recycled_->consumed) value_error("tape", "a consumed Tape", "one that backward has not used");
     }
-    keep_ = recycled_ || read_flag(call_.tape, "tape");
+    mode_ = read_tape_mode(call_.tape);
+    if (force_.segment_blocks > 0 && mode_.kind == TapeMode::Kind::none)
+      value_error("_force", "segment_blocks only with a tape", "tape=False");
   }
 
   void read_direction(int i) {
     const index_t inputs = packed_[i]->inputs, units = packed_[i]->units;
     Pass<T>& pass = record_.passes[i];
-    DirectionInputs<T> own;
+    DirectionInputs<T>& own = own_[i];
     const py::handle state = of_direction(call_.state, "state", call_, i);
     pass.state_is_tuple =
         read_state(state, name_of("state", call_, i), kernels_.facts, batch_, units, false, own.state);
@@ -235,8 +214,30 @@ class ForwardCall {
     pass.weights_given = static_cast<bool>(weights_[i].given);
     const Work work = work_of(table_, kernels_.facts, call_.n, steps_, batch_, inputs, units, false);
     const index_t hoisted = force_.hoisted_steps >= 0 ? std::min(force_.hoisted_steps, steps_) : hoisted_steps(work);
-    pass.prepare(packed_[i], shared_, own, i == 0 ? call_.reverse : !call_.reverse, keep_, hoisted,
-                 recycled_ ? recycled_->take_memory(i) : Block());
+    pass.describe(packed_[i], shared_, i == 0 ? call_.reverse : !call_.reverse, keeps(), hoisted);
+  }
+
+  bool keeps() const { return mode_.kind != TapeMode::Kind::none; }
+
+  // Both directions alike, so that backward goes through their segments side by side.
+  void cut_into_segments() {
+    const index_t blocks = record_.passes[0].segments.blocks();
+    index_t blocks_each = force_.segment_blocks;
+    if (blocks_each == 0 && (mode_.kind == TapeMode::Kind::segments || mode_.kind == TapeMode::Kind::budget)) {
+      const Choice choice = choose_segments(mode_, blocks, [&](index_t each) {
+        index_t bytes = 0;
+        for (int i = 0; i < call_.n; ++i) bytes += record_.passes[i].bytes_with(each, shared_, own_[i]);
+        return bytes;
+      });
+      if (!choice.fits)
+        value_error("tape",
+                    "a memory budget of at least " + std::to_string(choice.bytes) + " bytes for these arguments",
+                    std::to_string(mode_.bytes));
+      blocks_each = choice.blocks_each;
+    }
+    if (blocks_each > 0)
+      for (int i = 0; i < call_.n; ++i)
+        record_.passes[i].segments.blocks_each = std::min(blocks_each, std::max<index_t>(blocks, 1));
   }
 
   // Where y goes: the caller's array, a new one, or nowhere.
@@ -290,7 +291,7 @@ class ForwardCall {
       y[i] = std::move(target.array);
       states[i] = new_state(pass, pass.state_is_tuple, [&](int k) { return pass.state_at(k, steps_); });
     }
-    py::object tape = keep_ ? filled_tape() : py::none();
+    py::object tape = keeps() ? filled_tape() : py::none();
     if (call_.n == 1) return py::make_tuple(std::move(y[0]), std::move(states[0]), std::move(tape));
     const bool no_y = y[0].is_none();
     return py::make_tuple(no_y ? py::object(py::none()) : py::make_tuple(y[0], y[1]),
@@ -302,6 +303,7 @@ class ForwardCall {
     auto& target = *tape.cast<Tape*>();
     target.record = std::move(record_);
     target.consumed = false;
+    target.mode = mode_;
     return tape;
   }
 
@@ -312,8 +314,10 @@ class ForwardCall {
   const CellKernels<T>& kernels_;
   std::shared_ptr<WeightsOf<T>> packed_[max_passes];
   SharedInputs<T> shared_;
+  DirectionInputs<T> own_[max_passes];
   index_t steps_ = 0, batch_ = 0, threads_ = 1;
-  bool sequences_ = true, keep_ = false;
+  bool sequences_ = true;
+  TapeMode mode_;
   Tape* recycled_ = nullptr;
   std::optional<Use> use_;
   Record<T> record_;

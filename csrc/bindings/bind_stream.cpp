@@ -33,7 +33,8 @@ class StreamOf final : public AnyStream {
     shared.x.shape[0] = 2;  // steps 0 and 1 take turns, on the two halves of the ring
     shared.x.shape[1] = batch;
     pass_.weights_given = true;
-    pass_.prepare(std::move(weights), shared, {}, false, false, 0, Block());
+    pass_.describe(std::move(weights), shared, false, false, 0);
+    pass_.allocate(shared, {}, Block());
     SequenceJob<T>& job = pass_.job;
     job.x_t = 0;
     job.x_b = job.inputs;

@@ -1,60 +1,79 @@
 #include <cstring>
 
+#include "bindings/arguments.hpp"
 #include "bindings/register.hpp"
-#include "bindings/tape.hpp"
 
 namespace pyrnn::bindings {
 namespace {
 
-// State i after each step, by time.
+// State i after each step that is in memory, to where it lies by time.
 template <class T>
-py::object states_by_time(const Pass<T>& pass, int i) {
+void copy_state(const Pass<T>& pass, Range steps, int i, T* to) {
   const SequenceJob<T>& job = pass.job;
-  py::object array = new_array<T>({job.steps, job.batch, job.units});
-  T* to = data_of<T>(array);
-  for (index_t s = 0; s < job.steps; ++s) {
+  for (index_t s = steps.begin; s < steps.end; ++s) {
     const index_t t = job.reverse ? job.steps - 1 - s : s;
     copy_rows(to + t * job.batch * job.units, job.units, pass.state_at(i, s + 1), job.pitch, job.batch, job.units);
   }
-  return array;
 }
 
-// Slot k of each step, by time; 0 where a row took no part.
+// Slot k of each step that is in memory; 0 where a row took no part.
 template <class T>
-py::object slot_by_time(const Pass<T>& pass, int k) {
+void copy_slot(const Pass<T>& pass, Range steps, int k, T* to) {
   const SequenceJob<T>& job = pass.job;
   const index_t lanes = pass.lanes(), slots = pass.facts().slots, row = pass.panels() * slots * lanes;
-  py::object array = new_array<T>({job.steps, job.batch, job.units});
-  T* to = data_of<T>(array);
-  for (index_t s = 0; s < job.steps; ++s) {
+  for (index_t s = steps.begin; s < steps.end; ++s) {
     const index_t t = job.reverse ? job.steps - 1 - s : s;
     for (index_t b = 0; b < job.batch; ++b) {
       const bool active = !(job.lengths && t >= job.lengths[b]) && !(job.mask && !job.mask[t * job.batch + b]);
-      const T* from = job.slots + (s * job.batch + b) * row + k * lanes;
+      const T* from = job.slots + ((s - job.kept_begin) * job.batch + b) * row + k * lanes;
       T* unit = to + (t * job.batch + b) * job.units;
       for (index_t u = 0; u < job.units; ++u) unit[u] = active ? from[u / lanes * slots * lanes + u % lanes] : T(0);
     }
   }
-  return array;
 }
 
-template <class T>
-py::dict states_of(const Pass<T>& pass) {
-  py::dict states;
-  for (int i = 0; i < pass.facts().states; ++i) states[pass.facts().state_names[i]] = states_by_time(pass, i);
-  return states;
+enum class Part { states, gates };
+
+// Fills one array for each name, from what is kept or, segment by segment, computed again.
+template <Part part, class T>
+void fill_arrays(Record<T>& record, T* const (&to)[max_passes][max_slots], int n_arrays) {
+  const auto copy = [&](index_t segment) {
+    for (int i = 0; i < record.n; ++i) {
+      const Pass<T>& pass = record.passes[i];
+      for (int k = 0; k < n_arrays; ++k) {
+        const auto copy_one = part == Part::states ? copy_state<T> : copy_slot<T>;
+        copy_one(pass, pass.segments.steps_of(segment), k, to[i][k]);
+      }
+    }
+  };
+  if (record.passes[0].segments.count() == 1) return copy(0);
+  for (int i = 0; i < record.n; ++i) record.passes[i].check_version();
+  Pass<T>* passes[max_passes] = {&record.passes[0], &record.passes[1]};
+  SequenceRunner<T>("tape", passes, record.n, false, 0, {}).replay(copy);
 }
 
-template <class T>
-py::dict gates_of(const Pass<T>& pass) {
-  py::dict gates;
-  for (int k = 0; k < pass.facts().slots; ++k) gates[pass.facts().slot_names[k]] = slot_by_time(pass, k);
-  return gates;
+// A dict of arrays by name, or a tuple of two where there are two directions.
+template <Part part, class T>
+py::object arrays_of_record(Record<T>& record) {
+  const CellFacts& facts = record.passes[0].facts();
+  const int n = part == Part::states ? facts.states : facts.slots;
+  T* to[max_passes][max_slots];
+  py::dict dicts[max_passes];
+  for (int i = 0; i < record.n; ++i) {
+    const SequenceJob<T>& job = record.passes[i].job;
+    for (int k = 0; k < n; ++k) {
+      py::object array = new_array<T>({job.steps, job.batch, job.units});
+      to[i][k] = data_of<T>(array);
+      dicts[i][part == Part::states ? facts.state_names[k] : facts.slot_names[k]] = std::move(array);
+    }
+  }
+  fill_arrays<part>(record, to, n);
+  if (record.n == 1) return std::move(dicts[0]);
+  return py::make_tuple(std::move(dicts[0]), std::move(dicts[1]));
 }
 
-// body(pass) of every direction: one object, or a tuple of two.
-template <class Body>
-py::object of_passes(Tape& tape, const Body& body) {
+template <Part part>
+py::object arrays_of(Tape& tape) {
   const Use use(tape.in_use, "tape");
   if (tape.consumed) throw std::runtime_error("tape: backward has consumed it; read it before");
   return std::visit(
@@ -62,8 +81,7 @@ py::object of_passes(Tape& tape, const Body& body) {
         if constexpr (std::is_same_v<std::decay_t<decltype(record)>, std::monostate>) {
           throw std::runtime_error("tape: forward has not filled it");
         } else {
-          if (record.n == 1) return body(record.passes[0]);
-          return py::make_tuple(body(record.passes[0]), body(record.passes[1]));
+          return arrays_of_record<part>(record);
         }
       },
       tape.record);
@@ -75,7 +93,7 @@ index_t bytes_of(const Tape& tape) {
         if constexpr (std::is_same_v<std::decay_t<decltype(record)>, std::monostate>) {
           return 0;
         } else {
-          return record.passes[0].memory.bytes() + record.passes[1].memory.bytes();
+          return record.passes[0].bytes + record.passes[1].bytes;
         }
       },
       tape.record);
@@ -135,10 +153,8 @@ py::object part(Gradients& gradients) {
 
 void register_tape(py::module_& module) {
   py::class_<Tape>(module, "Tape")
-      .def_property_readonly("states",
-                             [](Tape& tape) { return of_passes(tape, [](auto& pass) { return states_of(pass); }); })
-      .def_property_readonly("gates",
-                             [](Tape& tape) { return of_passes(tape, [](auto& pass) { return gates_of(pass); }); })
+      .def_property_readonly("states", &arrays_of<Part::states>)
+      .def_property_readonly("gates", &arrays_of<Part::gates>)
       .def_property_readonly("nbytes", &bytes_of)
       .def_property_readonly("consumed", [](const Tape& tape) { return tape.consumed; });
   py::class_<Gradients>(module, "Gradients")

@@ -3,13 +3,17 @@
 
 #include <cstring>
 #include <memory>
+#include <stdexcept>
 
 #include "base/float_mode.hpp"
 #include "bindings/arrays.hpp"
 #include "bindings/pool.hpp"
+#include "bindings/segments.hpp"
 #include "bindings/weights.hpp"
 
 namespace pyrnn::bindings {
+
+constexpr int max_passes = 2;  // directions of one call
 
 // Arguments of one direction that are not shared with the other.
 template <class T>
@@ -38,6 +42,9 @@ struct Pass {
   bool x_batch_major = false;
   bool state_is_tuple = false;
   SequenceJob<T> job{};
+  bool keeps = false;  // for backward; `job.keep` says whether it does so in the steps at hand
+  Segments segments;
+  index_t bytes = 0;  // of `memory` that are used
   Block memory;
 
   const CellKernels<T>& kernels() const { return weights->kernels; }
@@ -46,16 +53,41 @@ struct Pass {
   index_t panels() const { return (job.units + lanes() - 1) / lanes(); }
   // Where a state after `step` steps lies.
   const T* state_at(int i, index_t step) const {
-    return job.state[i] + (job.keep ? step : step & 1) * job.batch * job.pitch;
+    return job.state[i] + (job.keep ? step - job.kept_begin : step & 1) * job.batch * job.pitch;
   }
 
-  void prepare(std::shared_ptr<WeightsOf<T>> new_weights, const SharedInputs<T>& shared, const DirectionInputs<T>& own,
-               bool reverse, bool keep, index_t hoisted_steps, Block recycled);
+  void check_version() const {
+    if (weights->version.load() != weights_version)
+      throw std::runtime_error("tape: its weights have changed since forward; run forward again");
+  }
+
+  // In this order: what the call is about, the segments, the memory.
+  void describe(std::shared_ptr<WeightsOf<T>> new_weights, const SharedInputs<T>& shared, bool reverse, bool keep,
+                index_t hoisted_steps);
+  // Bytes that allocate would take if a segment had so many blocks.
+  index_t bytes_with(index_t blocks_each, const SharedInputs<T>& shared, const DirectionInputs<T>& own);
+  void allocate(const SharedInputs<T>& shared, const DirectionInputs<T>& own, Block recycled);
+
+  // One worker's part of steps [begin, end). Where not all steps are kept, the states are copied as segments begin.
+  void forward_steps(const Share& share, index_t begin, index_t end) const;
+  // Makes the memory that of segment j, with the state that enters it; forward_steps then fills it.
+  void enter(index_t j);
+  bool has_entered(index_t j) const { return job.keep && job.kept_begin == segments.steps_of(j).begin; }
 
  private:
   index_t carve(Carver carver, const SharedInputs<T>& shared, const DirectionInputs<T>& own);
+  index_t carve_steps(Carver carver, bool keep);
+  T* checkpoint(index_t j, int state, index_t b) const {
+    return checkpoints + ((j * facts().states + state) * job.batch + b) * job.pitch;
+  }
+  void leave_checkpoint(index_t j, index_t batch_begin, index_t batch_end) const;
   void fill(const SharedInputs<T>& shared, const DirectionInputs<T>& own);
   void fill_zoneout(T* to, const T* floats, index_t row, index_t step, const std::uint8_t* bools) const;
+
+  bool scales_x = false, scales_h = false;
+  T* checkpoints = nullptr;  // [segments][states][B][pitch] where there are several
+  T* hoisted = nullptr;
+  void* steps_memory = nullptr;  // what carve_steps cuts up
 };
 
 // Elements between two rows of a state: whole vectors, and no multiple of 4 KiB, whose rows would share cache sets.
@@ -86,30 +118,45 @@ void copy_rows(T* to, index_t to_row, const T* from, index_t from_row, index_t r
     std::memcpy(to + r * to_row, from + r * from_row, static_cast<std::size_t>(n) * sizeof(T));
 }
 
+// Copies of the inputs, then what lies between the steps, then the steps.
 template <class T>
 index_t Pass<T>::carve(Carver carver, const SharedInputs<T>& shared, const DirectionInputs<T>& own) {
   const CellFacts& cell = facts();
-  const index_t rows = job.steps * job.batch, row = job.pitch;
-  const index_t kept = (job.keep ? job.steps : 1) * job.batch;
-  const index_t states = (job.keep ? job.steps + 1 : 2) * job.batch * row;
+  const index_t row = job.pitch, rows = job.steps * job.batch;
   job.zeros = carver.take<T>(row);
   job.lengths = shared.lengths.owner ? carver.take<std::int64_t>(job.batch) : nullptr;
   job.mask = shared.mask.owner ? carver.take<std::uint8_t>(rows) : nullptr;
   job.resets = shared.resets.owner ? carver.take<std::uint8_t>(rows) : nullptr;
-  job.x_scale = own.x_scale ? carver.take<T>(job.batch * job.inputs) : nullptr;
-  job.x_scaled = own.x_scale ? carver.take<T>(kept * job.inputs) : nullptr;
-  job.h_scale = own.h_scale ? carver.take<T>(job.batch * row) : nullptr;
+  job.x_scale = scales_x ? carver.take<T>(job.batch * job.inputs) : nullptr;
+  job.h_scale = scales_h ? carver.take<T>(job.batch * row) : nullptr;
   for (int i = 0; i < cell.states; ++i) {
     const bool given = own.zoneout[i] || own.zoneout_bools[i].owner;
     job.zoneout[i] = i > 0 && own.zoneout_shared ? job.zoneout[0] : given ? carver.take<T>(rows * row) : nullptr;
-    job.state[i] = carver.take<T>(states);
   }
-  job.operand[0] = own.h_scale ? carver.take<T>(states) : nullptr;
-  for (int phase = 1; phase < cell.phases; ++phase) job.operand[phase] = carver.take<T>(kept * row);
-  const bool slots = job.keep || cell.phases > 1;
-  job.slots = slots ? carver.take<T>(kept * panels() * cell.slots * lanes()) : nullptr;
   const index_t sums = job.hoisted_steps * job.batch * panels() * cell.sums * lanes();
-  job.hoisted = job.hoisted_steps > 0 ? carver.take<T>(sums) : nullptr;
+  hoisted = job.hoisted_steps > 0 ? carver.take<T>(sums) : nullptr;
+  const bool several = keeps && segments.count() > 1;
+  checkpoints = several ? carver.take<T>(segments.count() * cell.states * job.batch * row) : nullptr;
+  steps_memory = carver.take<char>(0);
+  const index_t used = carver.used() + carve_steps(Carver(steps_memory), keeps);
+  if (several) carve_steps(Carver(steps_memory), false);  // forward comes to the kept steps last
+  return used;
+}
+
+// States, operands and slots of a segment's steps, or rings of two states and one step of the rest.
+template <class T>
+index_t Pass<T>::carve_steps(Carver carver, bool keep) {
+  const CellFacts& cell = facts();
+  const index_t rows = (keep ? segments.longest() : 1) * job.batch;
+  const index_t states = (keep ? segments.longest() + 1 : 2) * job.batch * job.pitch;
+  job.keep = keep;
+  job.x_scaled = scales_x ? carver.take<T>(rows * job.inputs) : nullptr;
+  for (int i = 0; i < cell.states; ++i) job.state[i] = carver.take<T>(states);
+  job.operand[0] = scales_h ? carver.take<T>(states) : nullptr;
+  for (int phase = 1; phase < cell.phases; ++phase) job.operand[phase] = carver.take<T>(rows * job.pitch);
+  const bool slots = keep || cell.phases > 1;
+  job.slots = slots ? carver.take<T>(rows * panels() * cell.slots * lanes()) : nullptr;
+  job.hoisted = scales_x && !keep ? nullptr : hoisted;
   return carver.used();
 }
 
@@ -153,10 +200,11 @@ void Pass<T>::fill(const SharedInputs<T>& shared, const DirectionInputs<T>& own)
 }
 
 template <class T>
-void Pass<T>::prepare(std::shared_ptr<WeightsOf<T>> new_weights, const SharedInputs<T>& shared,
-                      const DirectionInputs<T>& own, bool reverse, bool keep, index_t hoisted_steps, Block recycled) {
+void Pass<T>::describe(std::shared_ptr<WeightsOf<T>> new_weights, const SharedInputs<T>& shared, bool reverse,
+                       bool keep, index_t hoisted_steps) {
   weights = std::move(new_weights);
   weights_version = weights->version.load();
+  keeps = keep;
   job = {};
   job.steps = shared.x.shape[0];
   job.batch = shared.x.shape[1];
@@ -165,18 +213,65 @@ void Pass<T>::prepare(std::shared_ptr<WeightsOf<T>> new_weights, const SharedInp
   job.pitch = pitch_of<T>(job.units, lanes());
   job.reverse = reverse;
   job.hold = shared.hold;
-  job.keep = keep;
   job.weights = weights->packed();
   if (keep) x = shared.x.owner;
   x_batch_major = shared.x.batch_major;
   job.x = shared.x.data;
   job.x_t = shared.x.stride[0];
   job.x_b = shared.x.stride[1];
-  job.hoisted_steps = own.x_scale && !keep ? 0 : hoisted_steps;
-  const index_t bytes = carve(Carver(), shared, own);
+  job.hoisted_steps = hoisted_steps;
+  segments.steps = job.steps;
+  segments.block_steps = kernels().weight_block_steps(job.batch);
+  segments.reverse = reverse;
+  segments.blocks_each = std::max<index_t>(segments.blocks(), 1);
+}
+
+template <class T>
+index_t Pass<T>::bytes_with(index_t blocks_each, const SharedInputs<T>& shared, const DirectionInputs<T>& own) {
+  scales_x = static_cast<bool>(own.x_scale);
+  scales_h = static_cast<bool>(own.h_scale);
+  segments.blocks_each = blocks_each;
+  return carve(Carver(), shared, own);
+}
+
+template <class T>
+void Pass<T>::allocate(const SharedInputs<T>& shared, const DirectionInputs<T>& own, Block recycled) {
+  if (own.x_scale && !keeps) job.hoisted_steps = 0;
+  bytes = bytes_with(segments.blocks_each, shared, own);
   memory = recycled.bytes() >= bytes ? std::move(recycled) : Block(bytes);
   carve(Carver(memory.data()), shared, own);
   fill(shared, own);
+}
+
+template <class T>
+void Pass<T>::leave_checkpoint(index_t j, index_t batch_begin, index_t batch_end) const {
+  const index_t first = segments.steps_of(j).begin;
+  for (int i = 0; i < facts().states; ++i)
+    copy_rows(checkpoint(j, i, batch_begin), job.pitch, state_at(i, first) + batch_begin * job.pitch, job.pitch,
+              batch_end - batch_begin, job.pitch);
+}
+
+template <class T>
+void Pass<T>::forward_steps(const Share& share, index_t begin, index_t end) const {
+  if (job.keep || !keeps) return kernels().forward_steps(&job, &share, begin, end);
+  while (begin < end) {
+    const index_t j = segments.of_step(begin);
+    const Range steps = segments.steps_of(j);
+    // Workers that share rows have met after the step before, and write over these states only after they meet again.
+    if (begin == steps.begin && share.unit_part == 0) leave_checkpoint(j, share.batch_begin, share.batch_end);
+    const index_t stop = std::min(end, steps.end);
+    kernels().forward_steps(&job, &share, begin, stop);
+    begin = stop;
+  }
+}
+
+template <class T>
+void Pass<T>::enter(index_t j) {
+  if (!job.keep) leave_checkpoint(j, 0, job.batch);
+  carve_steps(Carver(steps_memory), true);
+  job.kept_begin = segments.steps_of(j).begin;
+  for (int i = 0; i < facts().states; ++i)
+    copy_rows(job.state[i], job.pitch, checkpoint(j, i, 0), job.pitch, job.batch, job.pitch);
 }
 
 }  // namespace pyrnn::bindings

@@ -14,6 +14,7 @@ namespace {
 constexpr int max_free = 24;
 constexpr std::ptrdiff_t max_free_bytes = std::ptrdiff_t{1} << 30;  // the newest block is kept even where it is larger
 constexpr std::ptrdiff_t smallest = 4096;
+constexpr long max_idle = 256;  // a block is let go that was not asked for while so many others came back
 // Under AddressSanitizer blocks have their exact size and are not used again, or it could not see errors.
 #if defined(__SANITIZE_ADDRESS__)
 constexpr bool recycles = false;
@@ -24,6 +25,7 @@ constexpr bool recycles = true;
 struct Piece {
   void* data;
   std::ptrdiff_t bytes;
+  long given = 0;  // how many blocks had come back before
 };
 
 // Large pieces ask for huge pages: weights and tapes are read in many streams, each of which would need its own
@@ -69,7 +71,9 @@ class Pool {
     if (!recycles || taken_.test_and_set(std::memory_order_acquire)) return release(piece);
     Piece dropped[max_free];
     int n_dropped = 0;
-    while (n_ > 0 && (n_ == max_free || bytes_ + piece.bytes > max_free_bytes)) dropped[n_dropped++] = remove(0);
+    const auto full = [&] { return n_ == max_free || bytes_ + piece.bytes > max_free_bytes; };
+    while (n_ > 0 && (full() || given_ - free_[0].given > max_idle)) dropped[n_dropped++] = remove(0);
+    piece.given = given_++;
     free_[n_++] = piece;
     bytes_ += piece.bytes;
     taken_.clear(std::memory_order_release);
@@ -89,6 +93,7 @@ class Pool {
   Piece free_[max_free];
   int n_ = 0;
   std::ptrdiff_t bytes_ = 0;
+  long given_ = 0;
 };
 
 Pool& pool() {

@@ -23,6 +23,7 @@ struct Force {
   Split split{0, 0, 0};
   index_t tile_rows = 0;
   index_t hoisted_steps = -1;  // 0: no hoisting
+  index_t segment_blocks = 0;  // blocks of weight_gradients in a segment
   bool any_split() const { return split.directions || split.batch || split.units; }
 };
 
@@ -34,11 +35,14 @@ Work work_of(const KernelTable<T>& table, const CellFacts& facts, index_t direct
 }
 
 constexpr double keep_gil_ns = 20e3;
-constexpr double chunk_ns = 15e6;         // between two looks for signals
+constexpr double chunk_ns = 15e6;         // at most, of one stage without coming back
+constexpr double look_ns = 10e6;          // at least, between two looks for signals
 constexpr double uninterrupted_ns = 3e6;  // calls estimated shorter than that never look
 
 template <class T>
 class SequenceRunner {
+  using Clock = std::chrono::steady_clock;
+
  public:
   enum class Stage { forward, backward, input_gradients, weight_gradients };
 
@@ -68,6 +72,11 @@ class SequenceRunner {
     report.copied_inputs = copied;
     report.packed_weights = first.weights_given;
     report.hoisted = !backward && first.job.hoisted;
+    if (first.keeps) {
+      report.segments = segments().count();
+      report.segment_steps = segments().longest();
+      if (backward && report.segments > 1) estimate_ns_ *= 4.0 / 3;  // forward again
+    }
   }
 
   // Whether the call may come back for signals before it is done: then results must wait in private memory.
@@ -75,21 +84,56 @@ class SequenceRunner {
 
   void forward() {
     begin();
-    chunks(Stage::forward, work_.steps, false, 1.0);
+    const index_t last = segments().count() - 1;
+    if (last > 0) {
+      for (int i = 0; i < n_passes_; ++i) ranges_[i] = {0, passes_[i]->segments.steps_of(last).begin};
+      chunks(Stage::forward, false, 1.0);
+      for (int i = 0; i < n_passes_; ++i) passes_[i]->enter(last);
+    }
+    set_ranges(&Segments::steps_of, last);
+    chunks(Stage::forward, false, 1.0);
     finish();
   }
 
   void backward(bool need_dx) {
     begin();
-    const index_t rows = passes_[0]->kernels().weight_block_steps(work_.batch);
     const double share = need_dx ? 0.4 : 0.6;
-    chunks(Stage::backward, work_.steps, true, share);
-    if (need_dx) chunks(Stage::input_gradients, work_.steps, false, 0.3);
-    chunks(Stage::weight_gradients, (work_.steps + rows - 1) / rows, true, share);
+    for (index_t j = segments().count(); j-- > 0;) {
+      recompute(j);
+      chunks(Stage::backward, true, share);
+      if (need_dx) chunks(Stage::input_gradients, false, 0.3);
+      set_ranges(&Segments::blocks_of, j);
+      chunks(Stage::weight_gradients, true, share);
+    }
+    finish();
+  }
+
+  // body(j) with the steps of each segment j in memory in turn, the last one first.
+  template <class Body>
+  void replay(const Body& body) {
+    begin();
+    for (index_t j = segments().count(); j-- > 0;) {
+      recompute(j);
+      body(j);
+    }
     finish();
   }
 
  private:
+  const Segments& segments() const { return passes_[0]->segments; }
+
+  void set_ranges(Range (Segments::*range_of)(index_t) const, index_t j) {
+    for (int i = 0; i < n_passes_; ++i) ranges_[i] = (passes_[i]->segments.*range_of)(j);
+  }
+
+  // Leaves segment j's steps in memory, and the ranges of the stages upon them.
+  void recompute(index_t j) {
+    set_ranges(&Segments::steps_of, j);
+    if (segments().count() == 1 || passes_[0]->has_entered(j)) return;
+    for (int i = 0; i < n_passes_; ++i) passes_[i]->enter(j);
+    chunks(Stage::forward, false, 0.3);
+  }
+
   static Split forced(const Force& force, Pass<T>* const* passes, int n_passes) {
     const auto one = [](index_t parts) { return std::max<index_t>(parts, 1); };
     const Split split{one(force.split.directions), one(force.split.batch), one(force.split.units)};
@@ -123,6 +167,7 @@ class SequenceRunner {
     }
     scratch_bytes_ = (scratch_bytes_ + 127) / 64 * 64;
     scratch_ = Block(scratch_bytes_ * split_.workers());
+    if (interruptible()) looked_ = Clock::now();
   }
 
   void finish() {
@@ -131,44 +176,49 @@ class SequenceRunner {
     report.direction_parts = static_cast<int>(split_.directions);
     report.batch_parts = static_cast<int>(split_.batch);
     report.unit_parts = static_cast<int>(split_.units);
-    report.chunks = n_chunks_;
+    report.chunks = n_looks_ + 1;
     report.busy = busy_;
     report.gil_released = released_.has_value();
     lease_.reset();
     released_.reset();
   }
 
-  void chunks(Stage stage, index_t count, bool downwards, double share) {
+  // One stage over the ranges; `share` of the estimated time is what it would take over all steps.
+  void chunks(Stage stage, bool downwards, double share) {
+    index_t count = 0;
+    for (int i = 0; i < n_passes_; ++i) count = std::max(count, ranges_[i].length());
     if (count == 0 || work_.batch == 0) return;
     stage_ = stage;
     if (!interruptible()) {
       run_chunk(0, count);
       return;
     }
-    using Clock = std::chrono::steady_clock;
-    index_t size = items(2 * estimate_ns_ * share / static_cast<double>(count), count);
+    index_t& size = chunk_size_[static_cast<int>(stage)];  // as earlier segments found
+    if (size == 0) {
+      const Segments& all = segments();
+      const index_t items = stage == Stage::weight_gradients ? all.blocks() : all.steps;
+      size = items_of_chunk(2 * estimate_ns_ * share / static_cast<double>(items));
+    }
     for (index_t done = 0; done < count;) {
-      if (n_chunks_ > 0) look_for_signals();
-      size = std::min(size, count - done);
-      const index_t begin = downwards ? count - done - size : done;
+      if (Clock::now() - looked_ > std::chrono::duration<double, std::nano>(look_ns)) look_for_signals();
+      const index_t n = std::min(size, count - done);
+      const index_t begin = downwards ? count - done - n : done;
       const Clock::time_point start = Clock::now();
-      run_chunk(begin, begin + size);
+      run_chunk(begin, begin + n);
       const std::chrono::duration<double, std::nano> took = Clock::now() - start;
-      done += size;
-      size = std::min(items(took.count() / static_cast<double>(size), count), size * 4);
+      done += n;
+      size = std::min(items_of_chunk(took.count() / static_cast<double>(n)), n * 4);
     }
   }
 
-  static index_t items(double ns_each, index_t count) {
-    const double fit = chunk_ns / std::max(ns_each, 1.0);
-    return std::max<index_t>(1, fit < static_cast<double>(count) ? static_cast<index_t>(fit) : count);
+  static index_t items_of_chunk(double ns_each) {
+    return std::max<index_t>(1, static_cast<index_t>(chunk_ns / std::max(ns_each, 1.0)));
   }
 
   void run_chunk(index_t begin, index_t end) {
     const FlushDenormals flush;
     begin_ = begin;
     end_ = end;
-    ++n_chunks_;
     if (split_.workers() == 1) {
       work(0);
     } else {
@@ -195,20 +245,26 @@ class SequenceRunner {
     share.scratch = static_cast<char*>(scratch_.data()) + worker * scratch_bytes_;
     share.tile_rows = force_.tile_rows;
     for (int i = 0; i < n_passes_; ++i)
-      if (split_.directions == 1 || direction == i) run_stage(*passes_[i], share);
+      if (split_.directions == 1 || direction == i) run_stage(i, share);
   }
 
-  void run_stage(const Pass<T>& pass, const Share& share) const {
+  void run_stage(int i, const Share& share) const {
+    const Pass<T>& pass = *passes_[i];
     const CellKernels<T>& kernels = pass.kernels();
+    const SequenceJob<T>& job = pass.job;
+    // Where T is no multiple of the block, the two directions' segments differ in length.
+    const index_t begin = ranges_[i].begin + begin_, end = std::min(ranges_[i].begin + end_, ranges_[i].end);
+    if (begin >= end) return;
     switch (stage_) {
       case Stage::forward:
-        return kernels.forward_steps(&pass.job, &share, begin_, end_);
+        return pass.forward_steps(share, begin, end);
       case Stage::backward:
-        return kernels.backward_steps(&pass.job, &share, begin_, end_);
+        return kernels.backward_steps(&job, &share, begin, end);
       case Stage::input_gradients:
-        return kernels.input_gradients(&pass.job, &share, begin_, end_);
+        return kernels.input_gradients(&job, &share, job.reverse ? job.steps - end : begin,
+                                       job.reverse ? job.steps - begin : end);
       case Stage::weight_gradients:
-        return kernels.weight_gradients(&pass.job, &share, begin_, end_);
+        return kernels.weight_gradients(&job, &share, begin, end);
     }
   }
 
@@ -220,6 +276,8 @@ class SequenceRunner {
       throw py::error_already_set();
     }
     if (was_released) released_.emplace();
+    ++n_looks_;
+    looked_ = Clock::now();
   }
 
   Pass<T>* const* passes_;
@@ -230,7 +288,10 @@ class SequenceRunner {
   double estimate_ns_ = 0;
   Stage stage_ = Stage::forward;
   index_t begin_ = 0, end_ = 0;
-  long n_chunks_ = 0;
+  Range ranges_[max_passes];    // what the stage goes over: steps, or blocks of weight_gradients
+  index_t chunk_size_[4] = {};  // of a stage; 0: not known yet
+  Clock::time_point looked_;    // when signals were last looked for, or the call began
+  long n_looks_ = 0;
   bool busy_ = false;
   index_t scratch_bytes_ = 0;
   Block scratch_;

@@ -10,8 +10,6 @@
 
 namespace pyrnn::bindings {
 
-constexpr int max_passes = 2;  // directions of one call
-
 // An object that two calls must not use at once.
 class Use {
  public:
@@ -36,6 +34,7 @@ struct Record {
 struct Tape {
   std::atomic<bool> in_use{false};
   bool consumed = false;  // backward has overwritten it
+  TapeMode mode;          // as asked for; a new recording in its memory has it too
   std::variant<std::monostate, Record<float>, Record<double>> record;
 
   // Gives away the memory of direction i, for a new recording.

@@ -15,6 +15,8 @@ struct Report {
   int unit_parts = 0;
   int tile_rows = 0;  // as forced; 0: the table's choice
   long chunks = 0;    // how often the call came back to look for signals, plus one
+  long segments = 0;  // of the steps, that the tape keeps one at a time; 1: a full tape, 0: no tape
+  long segment_steps = 0;
   bool busy = false;  // another call had the team, so this one ran alone
   bool gil_released = false;
   bool hoisted = false;         // the input product ran over all steps first

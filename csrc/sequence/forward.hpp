@@ -160,13 +160,12 @@ struct Forward {
   void carry_row(index_t b, PanelRange panels) const {
     const index_t begin = panels.begin * lanes, end = panels.end * lanes;
     const bool cut = is_cut(job, s, b);
-    for (int i = 0; i <= L::states; ++i) {
-      Real* sequence = i < L::states ? job.state[i] : (job.h_scale ? job.operand[0] : nullptr);
-      if (!sequence) continue;
-      const Real* from = cut ? job.zeros : sequence + state_offset(job, s, b);
-      Real* to = sequence + state_offset(job, s + 1, b);
+    for (int i = 0; i < L::states; ++i) {
+      const Real* from = cut ? job.zeros : job.state[i] + state_offset(job, s, b);
+      Real* to = job.state[i] + state_offset(job, s + 1, b);
       for (index_t u = begin; u < end; u += lanes) Vec::load(from + u).store(to + u);
     }
+    if (job.h_scale) scale_state_row(s + 1, b, panels);
     if (!job.y) return;
     const index_t t = time_of(job, s);
     const bool held = job.hold && s > 0 && !cut && !is_padding(job, t, b);
@@ -180,11 +179,16 @@ struct Forward {
     meet(share);
   }
 
-  void scale_initial_state(PanelRange panels) const {
-    for (index_t b = share.batch_begin; b < share.batch_end; ++b)
-      for (index_t u = panels.begin * lanes; u < panels.end * lanes; u += lanes)
-        (Vec::load(job.state[0] + b * job.pitch + u) * Vec::load(job.h_scale + b * job.pitch + u))
-            .store(job.operand[0] + b * job.pitch + u);
+  // The operand that enters step `at`, from the state.
+  void scale_state_row(index_t at, index_t b, PanelRange panels) const {
+    const Real* h = job.state[0] + state_offset(job, at, b);
+    Real* operand = job.operand[0] + state_offset(job, at, b);
+    for (index_t u = panels.begin * lanes; u < panels.end * lanes; u += lanes)
+      (Vec::load(h + u) * Vec::load(job.h_scale + b * job.pitch + u)).store(operand + u);
+  }
+
+  void scale_first_state(PanelRange panels) const {
+    for (index_t b = share.batch_begin; b < share.batch_end; ++b) scale_state_row(s, b, panels);
     meet(share);
   }
 };
@@ -194,7 +198,7 @@ void forward_step(const Job& job, const Share& share, PanelRange panels, index_t
   auto* rows = static_cast<std::int32_t*>(share.scratch);
   const index_t n_rows = active_rows(job, share, s, rows);
   const Forward<Cell> step{job, share, rows, n_rows, s};
-  if (job.h_scale && s == 0) step.scale_initial_state(panels);
+  if (job.h_scale && s == job.kept_begin) step.scale_first_state(panels);
   if (job.x_scale && !job.hoisted) step.scale_inputs();
   if (n_rows < share.batch_end - share.batch_begin) {
     const index_t t = time_of(job, s);

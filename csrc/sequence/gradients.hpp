@@ -12,6 +12,7 @@ constexpr index_t dx_group_rows = 240;
 constexpr index_t block_rows = 256;
 
 inline index_t weight_block_steps(index_t batch) { return max_of(1, ceil_div(block_rows, max_of(batch, 1))); }
+inline index_t weight_blocks(const Job& job) { return ceil_div(job.steps, weight_block_steps(job.batch)); }
 
 // Pointers to the rows of a block: gradients of sums, x, and one operand a phase.
 inline index_t max_pointer_rows(index_t batch) { return block_rows + batch; }
@@ -61,7 +62,8 @@ void input_gradients(const Job* job_pointer, const Share* share, index_t t_begin
   }
 }
 
-// The rows of one block of steps, in (t, b) order; rows that took no part are left out.
+// The rows of one block of steps, in (t, b) order; rows that took no part are left out. Blocks lie on absolute t and
+// are numbered in the order of the steps.
 template <class Cell>
 struct BlockRows {
   index_t n = 0;
@@ -71,10 +73,11 @@ struct BlockRows {
 
   BlockRows(const Job& job, const Share& share, index_t block) {
     const index_t capacity = max_pointer_rows(job.batch), steps = weight_block_steps(job.batch);
+    const index_t by_time = job.reverse ? weight_blocks(job) - 1 - block : block;
     slots = static_cast<const Real**>(share.scratch);
     x = slots + capacity;
     for (int phase = 0; phase < Layout<Cell>::phases; ++phase) operands[phase] = slots + (2 + phase) * capacity;
-    for (index_t t = block * steps; t < min_of((block + 1) * steps, job.steps); ++t) {
+    for (index_t t = by_time * steps; t < min_of((by_time + 1) * steps, job.steps); ++t) {
       const index_t s = step_of(job, t);
       for (index_t b = 0; b < job.batch; ++b) {
         if (!is_active(job, t, b)) continue;
@@ -93,7 +96,7 @@ struct WeightGradients {
   using L = Layout<Cell>;
   const Job& job;
   const BlockRows<Cell>& rows;
-  bool add;  // to the total; the latest block starts it instead
+  bool add;  // to the total; the first block that backward meets starts it instead
 
   // Rows k of a part of dW in panel p: the gates whose gradients lie in slots [first, first + count).
   template <int first, int count, bool of_x>
@@ -144,9 +147,9 @@ void weight_gradients(const Job* job, const Share* share, index_t block_begin, i
   const Slice slice = worker_slice(L::panels(job->units) * rows_a_panel, *share);
   for (index_t block = block_end - 1; block >= block_begin; --block) {
     const BlockRows<Cell> rows(*job, *share, block);
-    const bool latest = (block + 1) * weight_block_steps(job->batch) >= job->steps;
-    if (rows.n == 0 && !latest) continue;
-    const WeightGradients<Cell> gradients{*job, rows, !latest};
+    const bool first_met = block == weight_blocks(*job) - 1;
+    if (rows.n == 0 && !first_met) continue;
+    const WeightGradients<Cell> gradients{*job, rows, !first_met};
     for (index_t i = slice.begin; i < slice.end;) {
       const index_t p = i / rows_a_panel, begin = i % rows_a_panel;
       const index_t end = min_of(rows_a_panel, begin + slice.end - i);

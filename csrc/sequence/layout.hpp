@@ -67,8 +67,8 @@ struct GatesOfSlots {
 
 inline index_t time_of(const Job& job, index_t s) { return job.reverse ? job.steps - 1 - s : s; }
 inline index_t step_of(const Job& job, index_t t) { return job.reverse ? job.steps - 1 - t : t; }
-inline index_t state_step(const Job& job, index_t s) { return job.keep ? s : s & 1; }
-inline index_t kept_step(const Job& job, index_t s) { return job.keep ? s : 0; }
+inline index_t state_step(const Job& job, index_t s) { return job.keep ? s - job.kept_begin : s & 1; }
+inline index_t kept_step(const Job& job, index_t s) { return job.keep ? s - job.kept_begin : 0; }
 
 inline index_t state_offset(const Job& job, index_t s, index_t b) {
   return (state_step(job, s) * job.batch + b) * job.pitch;

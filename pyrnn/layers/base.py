@@ -23,12 +23,14 @@ class Run:
 
     training: dropout is active, and what backward needs is kept.
     seed, step: with the call's key, they choose the dropout masks.
+    memory_budget: what the tape of a recurrent layer may take where the layer itself does not say.
     """
 
-    __slots__ = ("seed", "step", "training")
+    __slots__ = ("memory_budget", "seed", "step", "training")
 
     def __init__(self, training: bool = False, seed: int = 0, step: int = 0) -> None:
         self.training, self.seed, self.step = training, seed, step
+        self.memory_budget: int | str | None = None
 
 
 class Call:
@@ -112,6 +114,11 @@ class Layer:
         self.output_shape: Shape | None = None
         if input_shape is not None:
             self.build((None, *check_sizes(kind, "input_shape", input_shape)))
+
+    @property
+    def budget_shares(self) -> int:
+        """How many recurrent layers it has that take their share of a model's memory budget."""
+        return 0
 
     # What a subclass writes -------------------------------------------------------------------------------------
 
@@ -270,6 +277,27 @@ def check_flag(owner: str, argument: str, value: Any) -> bool:
     if not isinstance(value, (bool, np.bool_)):
         raise TypeError(f"{owner}: {argument}: expected True or False, got {value!r}")
     return bool(value)
+
+
+def check_memory_budget(owner: str, value: Any) -> int | str | None:
+    """`value` in bytes; None, "full" and "segments" as they are.
+
+    >>> [check_memory_budget("fit", value) for value in ("segments", 1000, "256MB", "1.5 GiB")]
+    ['segments', 1000, 256000000, 1610612736]
+    """
+    if value is None or (isinstance(value, str) and value in ("full", "segments")):
+        return value
+    expected = "expected bytes such as 2**28 or '256MB', 'segments' or 'full'"
+    if isinstance(value, str):
+        match = re.fullmatch(r"(\d+(?:\.\d+)?) ?([kKMGT]?)(i?)B", value)
+        if match is None:
+            raise ValueError(f"{owner}: memory_budget: {expected}, got {value!r}")
+        number, prefix, binary = match.groups()
+        unit = (1024 if binary else 1000) ** " kMGT".index(prefix.replace("K", "k") or " ")
+        value = int(float(number) * unit)
+    elif isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+        raise TypeError(f"{owner}: memory_budget: {expected}, got {value!r}")
+    return check_positive(owner, "memory_budget", value)
 
 
 def check_sizes(owner: str, argument: str, shape: Any) -> Shape:

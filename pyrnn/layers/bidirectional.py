@@ -67,7 +67,15 @@ class Bidirectional(Layer):
         for argument, given, expected in (("layer", layer, False), ("backward_layer", other, True)):
             if given.go_backwards is not expected:
                 raise ValueError(f"Bidirectional: {argument}: expected go_backwards={expected}, got {not expected}")
-        for argument in ("cell", "units", "dtype", "return_sequences", "return_state", "zero_output_for_mask"):
+        for argument in (
+            "cell",
+            "units",
+            "dtype",
+            "return_sequences",
+            "return_state",
+            "zero_output_for_mask",
+            "memory_budget",
+        ):
             a, b = getattr(layer, argument), getattr(other, argument)
             if a != b:
                 raise ValueError(f"Bidirectional: backward_layer: expected {argument} {a!r} like layer's, got {b!r}")
@@ -104,6 +112,15 @@ class Bidirectional(Layer):
         self.backward_layer.build(input_shape)
         self.parameters = [*self.forward_layer.parameters, *self.backward_layer.parameters]
 
+    @property
+    def budget_shares(self) -> int:
+        return self.forward_layer.budget_shares + self.backward_layer.budget_shares
+
+    def tape_mode(self, call: Call) -> int | str:
+        """What `ops.forward_both` is to keep: a budget in bytes is that of one layer."""
+        mode = self.forward_layer.tape_mode(call)
+        return mode if isinstance(mode, str) else 2 * mode
+
     def forward(self, x: Array, call: Call, initial_state: Any = None) -> Any:
         x = self.cast(x)
         batch, steps = x.shape[:2]
@@ -127,7 +144,7 @@ class Bidirectional(Layer):
             x_scale=_pair_or_none(scales[0][0], scales[1][0]),
             h_scale=_pair_or_none(scales[0][1], scales[1][1]),
             sequences=self.return_sequences,
-            tape=(call.tape or True) if training else False,
+            tape=(call.tape or self.tape_mode(call)) if training else False,
             out=out,
         )
         each = [list(s) if isinstance(s, tuple) else [s] for s in states]

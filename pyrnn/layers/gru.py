@@ -28,6 +28,8 @@ class GRU(Recurrent):
     go_backwards: process the steps from last to first; sequences come out in that order.
     reset_after: where the reset gate acts; True is the convention of Keras 3, PyTorch and cuDNN.
     zero_output_for_mask: the output of a masked step is 0, not the previous output.
+    memory_budget: bytes (or "256MB") that training may keep of a batch, "segments" for as few as possible, "full" for
+        all; None leaves it to `fit`. What does not fit is computed again in backward.
 
     Input (B, T, D). Output (B, H), or (B, T, H) with return_sequences; then h (B, H) with return_state.
     Weights: kernel (D, 3H), recurrent_kernel (H, 3H), bias (2, 3H), or (3H) with reset_after=False;

@@ -10,7 +10,7 @@ import numpy as np
 from pyrnn import initializers, ops
 from pyrnn._engine import cells
 from pyrnn._types import Array, Shape
-from pyrnn.layers.base import Call, Layer, check_flag, check_positive, check_rank, check_rate
+from pyrnn.layers.base import Call, Layer, check_flag, check_memory_budget, check_positive, check_rank, check_rate
 from pyrnn.layers.parameters import RecurrentParameter
 from pyrnn.utils import next_seed
 
@@ -36,6 +36,7 @@ class Recurrent(Layer):
         "return_state",
         "go_backwards",
         "zero_output_for_mask",
+        "memory_budget",
     )
     unsupported: ClassVar[Mapping[str, tuple[Any, str]]] = {
         "stateful": (False, "use pyrnn.ops.pack(...).stream(), which owns its state, or initial_state="),
@@ -62,6 +63,7 @@ class Recurrent(Layer):
         return_state: bool,
         go_backwards: bool,
         zero_output_for_mask: bool = False,
+        memory_budget: int | str | None = None,
         **kwargs: Any,
     ) -> None:
         kind = type(self).__name__
@@ -77,6 +79,7 @@ class Recurrent(Layer):
         self.return_state = check_flag(kind, "return_state", return_state)
         self.go_backwards = check_flag(kind, "go_backwards", go_backwards)
         self.zero_output_for_mask = check_flag(kind, "zero_output_for_mask", zero_output_for_mask)
+        self.memory_budget = check_memory_budget(kind, memory_budget)
         self._masked = "zero" if zero_output_for_mask else "hold"
         self._facts = CELLS[self.cell]
         self._states: list[str] = self._facts["states"]
@@ -138,6 +141,14 @@ class Recurrent(Layer):
             )
         return scales[0], scales[1]
 
+    @property
+    def budget_shares(self) -> int:
+        return int(self.memory_budget is None)
+
+    def tape_mode(self, call: Call) -> int | str:
+        """What `ops.forward` is to keep: as the layer says, else as the model does, else all."""
+        return self.memory_budget or call.run.memory_budget or "full"
+
     def forward(self, x: Array, call: Call, initial_state: Any = None) -> Any:
         x = self.cast(x)
         batch = x.shape[0]
@@ -154,7 +165,7 @@ class Recurrent(Layer):
             x_scale=x_scale,
             h_scale=h_scale,
             sequences=self.return_sequences,
-            tape=(call.tape or True) if training else False,
+            tape=(call.tape or self.tape_mode(call)) if training else False,
         )
         if training:
             call.kept, call.tape = tape, None

@@ -21,6 +21,8 @@ class SimpleRNN(Recurrent):
     return_state: return the last h too.
     go_backwards: process the steps from last to first; sequences come out in that order.
     zero_output_for_mask: the output of a masked step is 0, not the previous output.
+    memory_budget: bytes (or "256MB") that training may keep of a batch, "segments" for as few as possible, "full" for
+        all; None leaves it to `fit`. What does not fit is computed again in backward.
 
     Input (B, T, D). Output (B, H), or (B, T, H) with return_sequences; then h (B, H) with return_state.
     Weights: kernel (D, H), recurrent_kernel (H, H), bias (H).

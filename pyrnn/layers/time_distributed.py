@@ -59,6 +59,10 @@ class TimeDistributed(Layer):
         self.compute_output_shape(shape)
         self.layer.check_input_shape((None, *shape[2:]))
 
+    @property
+    def budget_shares(self) -> int:
+        return self.layer.budget_shares
+
     def forward(self, x: Array, call: Call) -> Array:
         batch, steps = x.shape[:2]
         inner = call.child(0)

@@ -11,7 +11,7 @@ import numpy as np
 from pyrnn import losses, metrics, ops, optimizers
 from pyrnn._types import Array
 from pyrnn.data.batches import batches
-from pyrnn.layers.base import Run, check_positive
+from pyrnn.layers.base import Run, check_memory_budget, check_positive
 from pyrnn.layers.parameters import Parameter
 from pyrnn.losses import Loss
 from pyrnn.metrics import MetricSet
@@ -35,6 +35,9 @@ class Pass(Protocol):
     def backward(self, dy: Array) -> None:
         """Add to the gradients of the trainable parameters."""
 
+    def limit_memory(self, budget: int | str) -> None:
+        """Keep the tapes of the recurrent layers below so many bytes together, or as small as possible ("segments")."""
+
     def leave_last_activation(self, leave: bool) -> None:
         """Whether the output is what the last activation is given, not its value."""
 
@@ -47,6 +50,7 @@ class Trainer:
     loss: Loss
     history: History
     stop_training = False
+    _memory_budget: int | str | None = None
     _metrics: MetricSet
     _compiled = False
 
@@ -125,6 +129,7 @@ class Trainer:
         validation_steps: int | None = None,
         validation_batch_size: int | None = None,
         validation_freq: int = 1,
+        memory_budget: int | str | None = None,
         **kwargs: Any,
     ) -> History:
         """Train the model.
@@ -143,6 +148,8 @@ class Trainer:
         initial_epoch: number of the first epoch, to continue an earlier run.
         validation_batch_size: batch_size of the evaluation.
         validation_freq: evaluate after every so many epochs.
+        memory_budget: bytes (or "256MB") that the recurrent layers may keep of a batch, in equal shares for those that
+            have no budget of their own; "segments" for as few as possible. Backward computes again what does not fit.
 
         Returns the History: `.history["loss"]` is the list of losses, and so on.
         """
@@ -159,6 +166,7 @@ class Trainer:
         size = 32 if batch_size is None else check_positive("fit", "batch_size", batch_size)
         check_positive("fit", "epochs", epochs)
         every = check_positive("fit", "validation_freq", validation_freq)
+        budget = check_memory_budget("fit", memory_budget)
         data = check_arrays("fit", x, y, sample_weight)
         validation = None
         if validation_data is not None:
@@ -185,6 +193,7 @@ class Trainer:
         rng = np.random.default_rng(next_seed()) if shuffle else None
         self.stop_training = False
         logs: dict[str, float] = {}
+        self._limit_memory(budget)
         listeners.on_train_begin()
         try:
             for epoch in range(initial_epoch, epochs):
@@ -198,8 +207,14 @@ class Trainer:
                     break
         finally:
             listeners.close()
+            self._limit_memory(None)
         listeners.on_train_end(logs)
         return self.history
+
+    def _limit_memory(self, budget: int | str | None) -> None:
+        """For the steps to come; tapes of another budget are not used again."""
+        if budget != self._memory_budget:
+            self._memory_budget, self._pass = budget, None
 
     def _epoch(
         self,
@@ -236,6 +251,8 @@ class Trainer:
             self._parameters = self.trainable_parameters()
             self._fused = not self.loss.from_logits and self.loss.fuses == self._pass.activation
             self._pass.leave_last_activation(self._fused)
+            if self._memory_budget is not None:
+                self._pass.limit_memory(self._memory_budget)
         running, parameters = self._pass, self._parameters
         for parameter in parameters:
             parameter.zero_gradient()
