@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from problem import Problem, Results, Run, gradients_of_layer
 
 import pyrnn
@@ -27,19 +29,24 @@ def inference(problem: Problem) -> Run:
     return Run(call, lambda y: {"y": y})
 
 
-def training(problem: Problem) -> Run:
-    """Forward with a tape, then backward; gradients of parameters are added to, so they are cleared first."""
+def training(problem: Problem, *, lengths: NDArray[np.int64] | None = None, tape: Any = True) -> Run:
+    """Forward with a tape, then backward; gradients of parameters are added to, so they are cleared first.
+
+    lengths, tape: what ops.forward takes; every layer gets the lengths.
+    """
     cell, threads = problem.cell, problem.threads
     weights = [ops.Weights(cell, *layer) for layer in problem.layers]
     states = [problem.state_of(i) for i in range(len(weights))]
-    tapes: list[Any] = [True] * len(weights)
+    tapes: list[Any] = [tape] * len(weights)
     gradients: list[Any] = [None] * len(weights)
 
     def call() -> Any:
         y: Any = problem.x
         dx: Any = problem.dy
         for i, layer in enumerate(weights):
-            y, _, tapes[i] = ops.forward(cell, y, layer, state=states[i], tape=tapes[i], threads=threads)
+            y, _, tapes[i] = ops.forward(
+                cell, y, layer, state=states[i], lengths=lengths, tape=tapes[i], threads=threads
+            )
         for i in reversed(range(len(weights))):
             if gradients[i] is not None:
                 gradients[i].clear()

@@ -6,7 +6,7 @@ Letters: T steps, B batch, D inputs, H units, G gates. Weights are in pyrnn's la
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -113,3 +113,9 @@ def check(found: Results, expected: Results, problem: Problem) -> dict[str, floa
         raise ValueError(f"expected results {sorted(expected)}, got {sorted(found)}")
     gates = len(problem.gates)
     return {w: error_share(found[w], expected[w], terms_of(w, problem.shape, gates)) for w in expected}
+
+
+def wrong_results(errors: Mapping[str, dict[str, float]]) -> dict[str, dict[str, float]]:
+    """The results that are off by more than their bound, by contestant."""
+    wrong = {name: {what: s for what, s in shares.items() if not s <= 1} for name, shares in errors.items()}
+    return {name: shares for name, shares in wrong.items() if shares}

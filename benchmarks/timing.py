@@ -25,6 +25,14 @@ class Timing(NamedTuple):
     best_us: float
 
 
+class ContestantError(RuntimeError):
+    """A contestant's call has failed; the cause says how."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"{name}: a call failed while it was timed")
+        self.name = name
+
+
 class Turn:
     """How often a contestant is called in a round, and what came out."""
 
@@ -66,15 +74,21 @@ def pause_until_quiet() -> None:
 
 
 def in_turn(calls: Mapping[str, Call], rounds: int) -> dict[str, Timing]:
-    """Every contestant once a round; who begins changes from round to round."""
-    turns = {name: Turn(call) for name, call in calls.items()}
-    names = list(turns)
+    """Every contestant once a round; who begins changes from round to round. Raises ContestantError."""
+    turns: dict[str, Turn] = {}
+    names = list(calls)
     gc.collect()
     gc.disable()
+    name = ""
     try:
+        for name, call in calls.items():
+            turns[name] = Turn(call)
         for i in range(rounds):
             for j in range(len(names)):
-                turns[names[(i + j) % len(names)]].take()
+                name = names[(i + j) % len(names)]
+                turns[name].take()
+    except Exception as error:
+        raise ContestantError(name) from error
     finally:
         gc.enable()
     return {name: Timing(statistics.median(t.rounds_us), min(t.rounds_us)) for name, t in turns.items()}
