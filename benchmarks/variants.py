@@ -42,15 +42,14 @@ class Variants:
             yield from self.training_findings()
 
     def training_findings(self) -> Iterator[Finding]:
-        for cell in self.settings.cells:
-            if "ragged" in self.settings.parts:
-                for shape in shapes_of_part("ragged", self.settings.shapes):
-                    for threads in sorted({1, self.settings.threads}):
-                        yield self.ragged(cell, shape, threads)
-            if "segments" in self.settings.parts:
-                for shape in shapes_of_part("segments", self.settings.shapes):
-                    in_grid = shape.base == "long"
-                    yield self.segments(cell, shape._replace(steps=LONG_STEPS) if in_grid else shape)
+        settings = self.settings
+        for shape in shapes_of_part("ragged", settings.shapes) if "ragged" in settings.parts else ():
+            for cell in settings.cells:
+                for threads in sorted({1, settings.threads}):
+                    yield self.ragged(cell, shape, threads)
+        for shape in shapes_of_part("segments", settings.shapes) if "segments" in settings.parts else ():
+            for cell in settings.cells:
+                yield self.segments(cell, shape._replace(steps=LONG_STEPS) if shape.base == "long" else shape)
 
     def threads(self, mode: str, cell: str, shape: Shape) -> Finding:
         """As many threads as there are against one, in the same process."""
