@@ -18,7 +18,7 @@ from shapes import Shape
 
 IMPORT = "import time; start = time.perf_counter(); import {module}; print(time.perf_counter() - start)"
 AFTER_NUMPY = "import numpy; " + IMPORT
-TRAINING_CALLS = 4
+TRAINING_CALLS = 2  # the second finds the buffers of the first
 
 
 def installed(module: str) -> bool:
@@ -63,9 +63,11 @@ def memory(cell: str, shape: Shape, threads: int, with_torch: bool) -> Finding:
     return found
 
 
-def growth(library: str, cell: str, shape: Shape, threads: int, tape: str = "full") -> dict[str, int]:
-    """Of training in a process of its own: `growth`, and `results`, the part of it that the caller gets."""
-    values = {"library": library, "cell": cell, "threads": threads, "sizes": shape[1:], "tape": tape}
+def growth(
+    library: str, cell: str, shape: Shape, threads: int, calls: int = TRAINING_CALLS, tape: str = "full"
+) -> dict[str, int]:
+    """Of training in a process of its own: `growth`, and `results`, what one call of it gives or keeps as weights."""
+    values = {"library": library, "cell": cell, "threads": threads, "sizes": shape[1:], "calls": calls, "tape": tape}
     arguments = [sys.executable, __file__, json.dumps(values)]
     environment = os.environ | {"OMP_NUM_THREADS": str(threads)}
     done = subprocess.run(arguments, check=True, capture_output=True, text=True, env=environment)
@@ -80,7 +82,7 @@ def status_bytes(field: str) -> int:
     raise RuntimeError(f"/proc/self/status: expected a line {field}")
 
 
-def measured_growth(library: str, cell: str, threads: int, sizes: list[int], tape: str) -> dict[str, int]:
+def measured_growth(library: str, cell: str, threads: int, sizes: list[int], calls: int, tape: str) -> dict[str, int]:
     import pyrnn
 
     pyrnn.set_num_threads(threads)
@@ -92,7 +94,7 @@ def measured_growth(library: str, cell: str, threads: int, sizes: list[int], tap
     before = status_bytes("VmRSS")
     Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
     run = contestant.training(problem, **options)
-    for _ in range(TRAINING_CALLS):
+    for _ in range(calls):
         value = run.call()
     peak = status_bytes("VmHWM")
     results = sum(array.nbytes for array in run.results(value).values())

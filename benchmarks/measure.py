@@ -13,14 +13,14 @@ from figures import Finding
 from problem import FACTS, Problem, Run, check, wrong_results
 from roofline import Roofline
 from shapes import Shape
-from timing import ContestantError, Timing, in_turn, pause_until_quiet, single_calls_us
+from timing import ContestantError, Timing, calls_within, in_turn, pause_until_quiet, single_calls_us
 from whole_steps import STEPS
 
 import pyrnn
 from pyrnn import ops
 
 ONE = Shape("1 unit", 1, 1, 1, 1)  # its time is what a call costs before it does any work
-STREAM_CALLS = 2000  # a round
+STREAM_CALLS, STREAM_SECONDS = 2000, 0.1  # a round, whichever is less
 Errors = dict[str, dict[str, float]]  # of each peer, the share of the bound that each result's difference takes
 
 
@@ -181,11 +181,12 @@ class Measurer:
         errors = {"pyrnn": check(own, whole.results(whole.call()), problem), **contest.compare(own)}
         contest.runs["pyrnn"] = Run(lambda: stream.step(x, out=y), lambda _: own)
         calls: dict[str, list[float]] = {name: [] for name in contest.runs}
+        times = {name: calls_within(run.call, STREAM_SECONDS, STREAM_CALLS) for name, run in contest.runs.items()}
         for _ in range(self.settings.rounds):
             for name, run in contest.runs.items():
                 pause_until_quiet()
-                single_calls_us(run.call, STREAM_CALLS // 4)
-                calls[name] += single_calls_us(run.call, STREAM_CALLS)
+                single_calls_us(run.call, times[name] // 4)
+                calls[name] += single_calls_us(run.call, times[name])
         return {
             "kind": "stream",
             "cell": cell,

@@ -94,7 +94,7 @@ class Variants:
         runs = {tape: ours.training(problem, tape=tape) for tape in ("full", "segments")}
         full, recomputed = (results_of(run) for run in runs.values())
         found = self.timed("segments", cell, shape, 1, runs)
-        peaks = {tape: footprint.growth("pyrnn", cell, shape, 1, tape) for tape in runs}
+        peaks = {tape: footprint.growth("pyrnn", cell, shape, 1, calls=1, tape=tape) for tape in runs}
         bytes_of = {tape: peak["growth"] - peak["results"] for tape, peak in peaks.items()}
         return found | {
             "time_ratio": share(found, "segments", "full"),
