@@ -7,8 +7,8 @@ then everybody is timed in turn, round by round. A peer that fails is named and 
 is 1 where a result is wrong, 2 where a process that measures has failed.
 
 Parts: grid, every point of it; streaming, single steps; steps, whole training steps; threads, two threads against one;
-ragged, rows of many lengths; segments, a tape that is recomputed; isa, the AVX2 kernels against their own limit;
-import and memory.
+ragged, rows of many lengths; segments, a tape that is recomputed; bf16, factors in half precision; isa, the AVX2
+kernels against their own limit; import and memory.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from shapes import CELLS, SHAPES, Shape
 from tables import aligned, goals_table, peer_means, scaling, summary
 
 PEERS = ("torch", "onnxruntime", "openvino", "jax")
-PEER_PARTS = ("grid", "streaming", "steps")  # a process for each number of threads
+PEER_PARTS = ("grid", "streaming", "steps", "bf16")  # a process for each number of threads
 OWN_PARTS = ("threads", "ragged", "segments")  # one process, where pyrnn is alone
 PARTS = (*PEER_PARTS, *OWN_PARTS, "isa", "import", "memory")
 OTHER_ISA = "avx2"

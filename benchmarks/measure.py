@@ -6,11 +6,11 @@ import importlib
 import os
 from collections.abc import Iterator
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import ours
 from figures import Finding
-from problem import FACTS, Problem, Run, check, wrong_results
+from problem import FACTS, Problem, Results, Run, check, wrong_results
 from roofline import Roofline
 from shapes import Shape
 from timing import ContestantError, Timing, calls_within, in_turn, pause_until_quiet, single_calls_us
@@ -68,18 +68,22 @@ class Contest:
         self.failed[name] = f"{type(error).__name__}: {error}"
         self.runs.pop(name, None)
 
-    def compare(self, mine: dict[str, Any]) -> Errors:
-        """The differences of the peers' results from these."""
-        found: Errors = {}
+    def results_of_others(self) -> Iterator[tuple[str, Results]]:
+        """Of all but pyrnn, by name."""
         for name in [name for name in self.runs if name != "pyrnn"]:
             try:
-                found[name] = check(mine, self.runs[name].results(self.runs[name].call()), self.problem)
+                results = self.runs[name].results(self.runs[name].call())
                 if self.cpus is not None and affinity() != self.cpus:
                     os.sched_setaffinity(0, self.cpus)
                     raise RuntimeError("it has changed the CPUs of the thread that called it")
             except Exception as error:
                 self.drop(name, error)
-        return found
+            else:
+                yield name, results
+
+    def compare(self, mine: Results) -> Errors:
+        """The differences of the peers' results from these."""
+        return {name: check(mine, results, self.problem) for name, results in self.results_of_others()}
 
     def time(self, rounds: int) -> dict[str, Timing]:
         while True:

@@ -16,8 +16,9 @@ def version() -> str:
     return pyrnn.__version__
 
 
-def inference(problem: Problem) -> Run:
-    layers = [ops.pack(problem.cell, *layer) for layer in problem.layers]
+def inference(problem: Problem, **precision: str) -> Run:
+    """precision: what ops.pack takes, or nothing."""
+    layers = [ops.pack(problem.cell, *layer, **precision) for layer in problem.layers]
     states = [problem.state_of(i) for i in range(len(layers))]
 
     def call() -> Any:
@@ -29,13 +30,21 @@ def inference(problem: Problem) -> Run:
     return Run(call, lambda y: {"y": y})
 
 
-def training(problem: Problem, *, lengths: NDArray[np.int64] | None = None, tape: Any = True) -> Run:
+def inference_bf16(problem: Problem) -> Run:
+    return inference(problem, precision="bf16")
+
+
+def training_bf16(problem: Problem) -> Run:
+    return training(problem, precision="bf16")
+
+
+def training(problem: Problem, *, lengths: NDArray[np.int64] | None = None, tape: Any = True, **precision: str) -> Run:
     """Forward with a tape, then backward; gradients of parameters are added to, so they are cleared first.
 
-    lengths, tape: what ops.forward takes; every layer gets the lengths.
+    lengths, tape: what ops.forward takes; every layer gets the lengths. precision: what ops.Weights takes, or nothing.
     """
     cell, threads = problem.cell, problem.threads
-    weights = [ops.Weights(cell, *layer) for layer in problem.layers]
+    weights = [ops.Weights(cell, *layer, **precision) for layer in problem.layers]
     states = [problem.state_of(i) for i in range(len(weights))]
     tapes: list[Any] = [tape] * len(weights)
     gradients: list[Any] = [None] * len(weights)

@@ -84,6 +84,7 @@ def reorder(a: NDArray[Any], source: list[Any], target: list[Any], axis: int = -
 # largest of many elements is off by five times as much. A step hands on 1/sqrt(3) of the error it got, as W_h is
 # uniform in +-1/sqrt(H), so all steps together make it 2.4 times larger: 0.3 * 5 * 2.4.
 DEVIATIONS = 4.0
+EPS = float(np.finfo(np.float32).eps)
 
 
 def terms_of(what: str, shape: Shape, gates: int) -> int:
@@ -95,7 +96,7 @@ def terms_of(what: str, shape: Shape, gates: int) -> int:
     return backward if what == "dx" or what.startswith("dstate") else backward + shape.steps * shape.batch
 
 
-def error_share(found: Array, expected: Array, terms: int) -> float:
+def error_share(found: Array, expected: Array, terms: int, eps: float = EPS) -> float:
     """The largest difference as a share of the bound: over 1 is wrong.
 
     An addition is off by eps/2 of its partial sum at most, with any sign. After k of n terms of size s the partial sum
@@ -104,7 +105,6 @@ def error_share(found: Array, expected: Array, terms: int) -> float:
     """
     if found.shape != expected.shape or not np.isfinite(found).all():
         return math.inf
-    eps = float(np.finfo(np.float32).eps)
     bound = DEVIATIONS * eps * math.sqrt(terms) * float(np.abs(expected).max(initial=0.0))
     largest = float(np.abs(found - expected).max(initial=0.0))
     return 0.0 if largest == 0 else largest / bound if bound > 0 else math.inf

@@ -30,7 +30,7 @@ from tables import (
 )
 
 BEGIN, END = "<!-- benchmarks/report.py: begin -->", "<!-- benchmarks/report.py: end -->"
-OWN_KINDS = ("threads", "ragged", "segments", "isa")
+OWN_KINDS = ("threads", "ragged", "segments", "bf16", "isa")
 README = Path(__file__).parents[1] / "README.md"
 
 

@@ -21,6 +21,7 @@ def findings_of(values: dict[str, Any]) -> Iterator[dict[str, Any]]:
             raise
         yield {"kind": "left out", "part": f"isa {values['contest']}", "why": str(error)}
         return
+    from bf16 import HalfPrecision
     from measure import Measurer, Settings
     from shapes import Shape
     from variants import Variants
@@ -28,6 +29,8 @@ def findings_of(values: dict[str, Any]) -> Iterator[dict[str, Any]]:
     settings = Settings(**{**values, "shapes": [Shape(*shape) for shape in values["shapes"]]})
     if settings.contest == "peers":
         yield from Measurer(settings).findings()
+        if "bf16" in settings.parts:
+            yield from HalfPrecision(settings).findings()
     elif settings.contest == "own":
         yield from Variants(settings).findings()
     else:

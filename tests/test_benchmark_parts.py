@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import bf16
 import footprint
 import numpy as np
 import ours
@@ -183,3 +184,33 @@ def test_a_changed_bit_is_seen() -> None:
     ones = {"y": np.ones(3, np.float32)}
     assert variants.differing(ones, {"y": np.ones(3, np.float32)}) == {}
     assert variants.differing(ones, {"y": np.nextafter(ones["y"], np.float32(2))}) == {"y": np.inf}
+
+
+# ---- bf16
+
+
+def test_the_bound_of_bf16_is_about_its_roundings() -> None:
+    """Products of rounded factors are inside, a tenth of the largest value is outside."""
+    rng = np.random.default_rng(1)
+    a, W = rng.standard_normal((50, 300), np.float32), rng.standard_normal((300, 200), np.float32)
+    exact = {"y": a @ W}
+    rounded = {"y": to_bf16(a) @ to_bf16(W)}
+    assert 0.05 < bf16.shares(rounded, exact, Shape("", 1, 50, 300, 200), 1)["y"] < 0.5
+    wrong = {"y": exact["y"] + np.float32(0.1) * np.abs(exact["y"]).max()}
+    assert bf16.shares(wrong, exact, Shape("", 1, 50, 300, 200), 1)["y"] > 1
+
+
+def to_bf16(x: np.ndarray) -> np.ndarray:
+    """Rounded to the nearest, as float32."""
+    return ((x.view(np.uint32) + 0x8000) & np.uint32(0xFFFF0000)).view(np.float32)
+
+
+@pytest.mark.parametrize("mode", ["inference", "training"])
+def test_bf16_against_float32(mode: str) -> None:
+    """With PyTorch where it is installed."""
+    peers = ["torch"] if footprint.installed("torch") else []
+    contest = bf16.HalfPrecision(Settings("peers", 1, [0], [STACK], ["lstm"], [mode], ["bf16"], peers, 1))
+    (found,) = contest.findings()
+    assert (found["wrong"], found["failed"]) == ({}, {})
+    assert set(found["times"]) == {"pyrnn", "float32", *peers}
+    assert found["gain"] > 0 and (found["ratio"] is not None) == bool(peers)
