@@ -3,7 +3,12 @@
     python benchmarks/compare.py [--threads 1,2] [--cells lstm,gru] [--shapes tiny,asr] [--train | --infer] [--json F]
 
 It measures the installed package. Results are compared first, within a bound derived from the number of summed terms;
-then everybody is timed in turn, round by round. The exit status is 1 where a result is wrong, 2 where it failed.
+then everybody is timed in turn, round by round. A peer that fails is named and left out of that point. The exit status
+is 1 where a result is wrong, 2 where a process that measures has failed.
+
+Parts: grid, every point of it; streaming, single steps; steps, whole training steps; threads, two threads against one;
+ragged, rows of many lengths; segments, a tape that is recomputed; bf16, factors in half precision; isa, the AVX2
+kernels against their own limit; import and memory.
 """
 
 from __future__ import annotations
@@ -19,13 +24,17 @@ from pathlib import Path
 from typing import Any
 
 import footprint
+from figures import Finding, of_kind
+from goals import goals, verdicts
+from lines import line_of
 from shapes import CELLS, SHAPES, Shape
-from tables import aligned, line_of, of_kind, peer_means, scaling, summary
+from tables import aligned, goals_table, peer_means, scaling, summary
 
-Finding = dict[str, Any]
 PEERS = ("torch", "onnxruntime", "openvino", "jax")
-PARTS = ("grid", "streaming", "steps", "import", "memory")
-WORKER_PARTS = {"grid", "streaming", "steps"}
+PEER_PARTS = ("grid", "streaming", "steps", "bf16")  # a process for each number of threads
+OWN_PARTS = ("threads", "ragged", "segments")  # one process, where pyrnn is alone
+PARTS = (*PEER_PARTS, *OWN_PARTS, "isa", "import", "memory")
+OTHER_ISA = "avx2"
 WORKER = Path(__file__).with_name("worker.py")
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "PYRNN_NUM_THREADS")
 
@@ -109,19 +118,22 @@ def usable_cpus() -> list[int]:
     return list(range(os.cpu_count() or 1))
 
 
-def worker_findings(options: argparse.Namespace, threads: int) -> Iterator[Finding]:
+def worker_findings(options: argparse.Namespace, contest: str, threads: int) -> Iterator[Finding]:
     """Of a process on so many CPUs; the last ones, as the first is where the system works."""
     settings = {
+        "contest": contest,
         "threads": threads,
         "cpus": usable_cpus()[-threads:],
         "shapes": options.shapes,
         "cells": options.cells,
         "modes": options.modes,
-        "parts": [part for part in options.parts if part in WORKER_PARTS],
-        "peers": options.peers,
+        "parts": options.parts,
+        "peers": options.peers if contest == "peers" else [],
         "rounds": options.rounds,
     }
     environment = os.environ | dict.fromkeys(THREAD_VARIABLES, str(threads)) | {"JAX_PLATFORMS": "cpu"}
+    if contest not in ("peers", "own"):
+        environment["PYRNN_ISA"] = contest
     source, sink = os.pipe()
     worker = subprocess.Popen(
         [sys.executable, str(WORKER), json.dumps(settings), str(sink)],
@@ -133,13 +145,25 @@ def worker_findings(options: argparse.Namespace, threads: int) -> Iterator[Findi
         for line in pipe:
             yield json.loads(line)
     if worker.wait() != 0:
-        raise WorkerError(f"the process with {threads} threads ended with status {worker.returncode}")
+        raise WorkerError(f"the process for {contest} with {threads} threads ended with status {worker.returncode}")
 
 
-def findings_of(options: argparse.Namespace) -> Iterator[Finding]:
-    if WORKER_PARTS & set(options.parts):
+def sources_of(options: argparse.Namespace) -> Iterator[Iterator[Finding]]:
+    """Each may fail without the others."""
+    parts, most = set(options.parts), max(options.threads)
+    if parts & set(PEER_PARTS):
         for threads in options.threads:
-            yield from worker_findings(options, threads)
+            yield worker_findings(options, "peers", threads)
+    if "threads" in parts and most == 1:
+        yield iter([{"kind": "left out", "part": "threads", "why": "--threads names no more than one"}])
+    if parts & set(OWN_PARTS):
+        yield worker_findings(options, "own", most)
+    if "isa" in parts:
+        yield worker_findings(options, OTHER_ISA, 1)
+    yield footprints_of(options)
+
+
+def footprints_of(options: argparse.Namespace) -> Iterator[Finding]:
     if options.wheel:
         yield footprint.wheel(options.wheel)
     if "import" in options.parts:
@@ -168,34 +192,47 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Prints findings as they come. Returns the exit status."""
     options = parse(arguments)
     findings: list[Finding] = []
-    failure = None
+    failures: list[Exception] = []
     facts = machine()
     print(f"machine   {facts['cpu']}, {facts['cpus']} CPUs; Python {facts['python']}", flush=True)
     try:
-        for finding in findings_of(options):
-            if finding["kind"] == "missing" and finding in findings:
-                continue  # every number of threads misses it
-            findings.append(finding)
-            print(line_of(finding), flush=True)
-    except WorkerError as error:
-        failure = error
+        for source in sources_of(options):
+            try:
+                for finding in source:
+                    if finding["kind"] == "missing" and finding in findings:
+                        continue  # every number of threads misses it
+                    findings.append(finding)
+                    print(line_of(finding), flush=True)
+            except (WorkerError, subprocess.CalledProcessError) as error:
+                failures.append(error)
     finally:
         if options.json:
             settings = {"rounds": options.rounds, "off": options.off}
-            Path(options.json).write_text(json.dumps({"machine": facts, "settings": settings, "findings": findings}))
-    for table in (summary(findings), peer_means(findings), scaling(findings)):
+            data = {"machine": facts, "settings": settings, "findings": findings, "goals": goals(findings)}
+            Path(options.json).write_text(json.dumps(data))
+    return conclude(findings, failures)
+
+
+def conclude(findings: list[Finding], failures: list[Exception]) -> int:
+    """Prints tables and what went wrong. Returns the exit status."""
+    lines = goals(findings)
+    for table in (summary(findings), peer_means(findings), scaling(findings), goals_table(lines)):
         if table[1]:
             print(f"\n{aligned(table)}")
-    if failure is not None:
-        print(f"compare: {failure}", file=sys.stderr)
-        return 2
-    wrong = [finding for finding in findings if finding.get("wrong")]
+    if lines:
+        words = [f"{goal} {'met' if met else 'not met'}" for goal, met in verdicts(lines).items()]
+        print(f"\ngoals: {', '.join(words)}")
     missing = sorted({finding["peer"] for finding in of_kind(findings, "missing")})
     if missing:
         print(f'\nnot compared with {", ".join(missing)}: not installed (pip install ".[bench]")')
-    if wrong:
-        print(f"\n{len(wrong)} results are wrong:", *map(line_of, wrong), sep="\n")
-    return 1 if wrong else 0
+    for what, key in (("calls of peers failed", "failed"), ("results are wrong", "wrong")):
+        if several := [finding for finding in findings if finding.get(key)]:
+            print(f"\n{len(several)} {what}:", *map(line_of, several), sep="\n")
+    for failure in failures:
+        print(f"compare: {failure}", file=sys.stderr)
+    if failures:
+        return 2
+    return 1 if any(finding.get("wrong") for finding in findings) else 0
 
 
 if __name__ == "__main__":

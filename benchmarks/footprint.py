@@ -1,6 +1,6 @@
 """What pyrnn takes besides the time of its calls: to import, on disk, and in memory while it trains.
 
-`python benchmarks/footprint.py LIBRARY CELL THREADS T B D H L` is the process whose memory is measured.
+`python benchmarks/footprint.py SETTINGS` is the process whose memory is measured.
 """
 
 from __future__ import annotations
@@ -12,12 +12,13 @@ import statistics
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
-Finding = dict[str, Any]
+from figures import Finding
+from shapes import Shape
+
 IMPORT = "import time; start = time.perf_counter(); import {module}; print(time.perf_counter() - start)"
 AFTER_NUMPY = "import numpy; " + IMPORT
-TRAINING_CALLS = 4
+TRAINING_CALLS = 2  # the second finds the buffers of the first
 
 
 def installed(module: str) -> bool:
@@ -49,14 +50,29 @@ def wheel(path: str) -> Finding:
     return {"kind": "wheel", "name": Path(path).name, "bytes": Path(path).stat().st_size}
 
 
-def memory(cell: str, shape: tuple[Any, ...], threads: int, with_torch: bool) -> Finding:
+def memory(cell: str, shape: Shape, threads: int, with_torch: bool) -> Finding:
     """Bytes by which training grows a process that holds the problem, at the peak of a few calls."""
-    found = {}
+    found = {"kind": "memory", "cell": cell, "shape": shape, "threads": threads, "bytes": {}, "failed": {}}
     for library in ["pyrnn"] + ["torch"] * with_torch:
-        arguments = [__file__, library, cell, str(threads), *map(str, shape[1:])]
-        done = subprocess.run([sys.executable, *arguments], check=True, stdout=subprocess.PIPE, text=True)
-        found[library] = json.loads(done.stdout)
-    return {"kind": "memory", "cell": cell, "shape": shape, "threads": threads, "bytes": found}
+        try:
+            found["bytes"][library] = growth(library, cell, shape, threads)["growth"]
+        except subprocess.CalledProcessError as error:
+            if library == "pyrnn":
+                raise
+            found["failed"][library] = f"{error}\n{error.stderr}"
+    return found
+
+
+def growth(
+    library: str, cell: str, shape: Shape, threads: int, calls: int = TRAINING_CALLS, tape: str = "full"
+) -> dict[str, int]:
+    """Of training in a process of its own: `growth`, and `results`, what one call of it gives or keeps as weights."""
+    values = {"library": library, "cell": cell, "threads": threads, "sizes": shape[1:], "calls": calls, "tape": tape}
+    arguments = [sys.executable, __file__, json.dumps(values)]
+    environment = os.environ | {"OMP_NUM_THREADS": str(threads)}
+    done = subprocess.run(arguments, check=True, capture_output=True, text=True, env=environment)
+    measured: dict[str, int] = json.loads(done.stdout)
+    return measured
 
 
 def status_bytes(field: str) -> int:
@@ -66,23 +82,25 @@ def status_bytes(field: str) -> int:
     raise RuntimeError(f"/proc/self/status: expected a line {field}")
 
 
-def growth_of_training(library: str, cell: str, threads: int, sizes: list[int]) -> int:
+def measured_growth(library: str, cell: str, threads: int, sizes: list[int], calls: int, tape: str) -> dict[str, int]:
     import pyrnn
 
     pyrnn.set_num_threads(threads)
     from problem import Problem
-    from shapes import Shape
 
     contestant = importlib.import_module("ours" if library == "pyrnn" else f"peers.{library}")
     problem = Problem(cell, Shape("", *sizes), threads)
+    options = {} if tape == "full" else {"tape": tape}
     before = status_bytes("VmRSS")
     Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
-    run = contestant.training(problem)
-    for _ in range(TRAINING_CALLS):
-        run.call()
-    return status_bytes("VmHWM") - before
+    run = contestant.training(problem, **options)
+    for _ in range(calls):
+        value = run.call()
+    peak = status_bytes("VmHWM")
+    results = sum(array.nbytes for array in run.results(value).values())
+    weights = sum(array.nbytes for layer in problem.layers for array in layer)  # the packed copy
+    return {"growth": peak - before, "results": results + weights}
 
 
 if __name__ == "__main__":
-    os.environ["OMP_NUM_THREADS"] = sys.argv[3]
-    print(growth_of_training(sys.argv[1], sys.argv[2], int(sys.argv[3]), [int(size) for size in sys.argv[4:]]))
+    print(json.dumps(measured_growth(**json.loads(sys.argv[1]))))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from problem import Problem, Results, Run, gradients_of_layer
 
 import pyrnn
@@ -14,8 +16,9 @@ def version() -> str:
     return pyrnn.__version__
 
 
-def inference(problem: Problem) -> Run:
-    layers = [ops.pack(problem.cell, *layer) for layer in problem.layers]
+def inference(problem: Problem, **precision: str) -> Run:
+    """precision: what ops.pack takes, or nothing."""
+    layers = [ops.pack(problem.cell, *layer, **precision) for layer in problem.layers]
     states = [problem.state_of(i) for i in range(len(layers))]
 
     def call() -> Any:
@@ -27,19 +30,32 @@ def inference(problem: Problem) -> Run:
     return Run(call, lambda y: {"y": y})
 
 
-def training(problem: Problem) -> Run:
-    """Forward with a tape, then backward; gradients of parameters are added to, so they are cleared first."""
+def inference_bf16(problem: Problem) -> Run:
+    return inference(problem, precision="bf16")
+
+
+def training_bf16(problem: Problem) -> Run:
+    return training(problem, precision="bf16")
+
+
+def training(problem: Problem, *, lengths: NDArray[np.int64] | None = None, tape: Any = True, **precision: str) -> Run:
+    """Forward with a tape, then backward; gradients of parameters are added to, so they are cleared first.
+
+    lengths, tape: what ops.forward takes; every layer gets the lengths. precision: what ops.Weights takes, or nothing.
+    """
     cell, threads = problem.cell, problem.threads
-    weights = [ops.Weights(cell, *layer) for layer in problem.layers]
+    weights = [ops.Weights(cell, *layer, **precision) for layer in problem.layers]
     states = [problem.state_of(i) for i in range(len(weights))]
-    tapes: list[Any] = [True] * len(weights)
+    tapes: list[Any] = [tape] * len(weights)
     gradients: list[Any] = [None] * len(weights)
 
     def call() -> Any:
         y: Any = problem.x
         dx: Any = problem.dy
         for i, layer in enumerate(weights):
-            y, _, tapes[i] = ops.forward(cell, y, layer, state=states[i], tape=tapes[i], threads=threads)
+            y, _, tapes[i] = ops.forward(
+                cell, y, layer, state=states[i], lengths=lengths, tape=tapes[i], threads=threads
+            )
         for i in reversed(range(len(weights))):
             if gradients[i] is not None:
                 gradients[i].clear()

@@ -6,7 +6,7 @@ Letters: T steps, B batch, D inputs, H units, G gates. Weights are in pyrnn's la
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -80,8 +80,11 @@ def reorder(a: NDArray[Any], source: list[Any], target: list[Any], axis: int = -
     return np.concatenate([blocks[source.index(gate)] for gate in target], axis)
 
 
-# A result may be off by so many standard deviations of its rounding errors, as a random walk would make them.
+# A chain of n additions is off by about 0.2 sqrt(n) eps of its result, see `error_share`; two sides make that 0.3. The
+# largest of many elements is off by five times as much. A step hands on 1/sqrt(3) of the error it got, as W_h is
+# uniform in +-1/sqrt(H), so all steps together make it 2.4 times larger: 0.3 * 5 * 2.4.
 DEVIATIONS = 4.0
+EPS = float(np.finfo(np.float32).eps)
 
 
 def terms_of(what: str, shape: Shape, gates: int) -> int:
@@ -93,15 +96,15 @@ def terms_of(what: str, shape: Shape, gates: int) -> int:
     return backward if what == "dx" or what.startswith("dstate") else backward + shape.steps * shape.batch
 
 
-def error_share(found: Array, expected: Array, terms: int) -> float:
+def error_share(found: Array, expected: Array, terms: int, eps: float = EPS) -> float:
     """The largest difference as a share of the bound: over 1 is wrong.
 
-    Both sides sum n terms in float32, so each is off by about eps * sqrt(n) of the largest value. Steps and layers hand
-    errors on, but the weights here make that a contraction.
+    An addition is off by eps/2 of its partial sum at most, with any sign. After k of n terms of size s the partial sum
+    is about sqrt(k) s, so all n errors together are about eps/2 sqrt(1/3 sum of k) s = 0.2 eps n s, and the result is
+    about sqrt(n) s.
     """
     if found.shape != expected.shape or not np.isfinite(found).all():
         return math.inf
-    eps = float(np.finfo(np.float32).eps)
     bound = DEVIATIONS * eps * math.sqrt(terms) * float(np.abs(expected).max(initial=0.0))
     largest = float(np.abs(found - expected).max(initial=0.0))
     return 0.0 if largest == 0 else largest / bound if bound > 0 else math.inf
@@ -113,3 +116,9 @@ def check(found: Results, expected: Results, problem: Problem) -> dict[str, floa
         raise ValueError(f"expected results {sorted(expected)}, got {sorted(found)}")
     gates = len(problem.gates)
     return {w: error_share(found[w], expected[w], terms_of(w, problem.shape, gates)) for w in expected}
+
+
+def wrong_results(errors: Mapping[str, dict[str, float]]) -> dict[str, dict[str, float]]:
+    """The results that are off by more than their bound, by contestant."""
+    wrong = {name: {what: s for what, s in shares.items() if not s <= 1} for name, shares in errors.items()}
+    return {name: shares for name, shares in wrong.items() if shares}

@@ -14,23 +14,23 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from figures import describe, groups, of_kind, threads_of
 from tables import (
-    describe,
-    groups,
+    goals_table,
     imports_table,
     markdown,
     memory_table,
-    of_kind,
+    own_table,
     peer_means,
     points_table,
     scaling,
     steps_table,
     streams_table,
     summary,
-    threads_of,
 )
 
 BEGIN, END = "<!-- benchmarks/report.py: begin -->", "<!-- benchmarks/report.py: end -->"
+OWN_KINDS = ("threads", "ragged", "segments", "bf16", "isa")
 README = Path(__file__).parents[1] / "README.md"
 
 
@@ -42,7 +42,7 @@ def report(data: dict[str, Any]) -> str:
 def blocks(data: dict[str, Any]) -> Iterator[str]:
     findings = data["findings"]
     yield heading(data)
-    for table in (summary(findings), peer_means(findings), scaling(findings)):
+    for table in (goals_table(data["goals"]), summary(findings), peer_means(findings), scaling(findings)):
         if table[1]:
             yield markdown(table)
     small = [("step", steps_table), ("stream", streams_table), ("import", imports_table)]
@@ -51,6 +51,8 @@ def blocks(data: dict[str, Any]) -> Iterator[str]:
             yield markdown(table_of(found))
     for (mode,), points in groups(of_kind(findings, "point"), "mode").items():
         yield folded(f"Every point: {mode}", markdown(points_table(points)))
+    if own := [finding for finding in findings if finding["kind"] in OWN_KINDS]:
+        yield folded("pyrnn against itself", markdown(own_table(own)))
     if memories := of_kind(findings, "memory"):
         yield folded("Memory in training", markdown(memory_table(memories)))
 
@@ -62,10 +64,14 @@ def heading(data: dict[str, Any]) -> str:
     for found in of_kind(findings, "versions")[:1]:
         versions = ", ".join(f"{name} {version}" for name, version in found["versions"].items())
         text.append(f"{versions}; kernels: {found['engine']['isa']}, {found['engine']['compiler']}.")
-    text += [f"{threads_of(found).capitalize()}: {describe(found)}." for found in of_kind(findings, "roofline")]
+    text += [f"{found['isa']}, {threads_of(found)}: {describe(found)}." for found in of_kind(findings, "roofline")]
     missing = sorted({found["peer"] for found in of_kind(findings, "missing")})
     if missing:
         text.append(f"Not installed: {', '.join(missing)}.")
+    failed = sorted({name for found in findings for name in found.get("failed", {})})
+    if failed:
+        text.append(f"Failed at some points, which name them: {', '.join(failed)}.")
+    text += [f"Left out: {found['part']} ({found['why']})." for found in of_kind(findings, "left out")]
     text += [f"The wheel is {found['bytes'] / 1e6:.2f} MB." for found in of_kind(findings, "wheel")]
     text.append(
         f"Medians of {data['settings']['rounds']} interleaved rounds; ratio: time of the best peer by pyrnn's; "

@@ -10,10 +10,10 @@ from __future__ import annotations
 import sys
 import threading
 from functools import cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from figures import describe
 from shapes import Shape
-from tables import describe
 
 from pyrnn import _engine
 
@@ -83,9 +83,9 @@ class Roofline:
         others = (2 * W_x + W_h) if training else 0  # W_x for dx, then dW_x and dW_h once
         return steps * W_h / self.rate("load", W_h) + (W_x + others) / self.rate("load", W_x + W_h)
 
-    def facts(self) -> dict[str, float]:
-        """Peaks in GF/s and GB/s, activations in billions a second."""
-        found = {"peak_gflops": self.rate("fma") / 1e9}
+    def facts(self) -> dict[str, Any]:
+        """Peaks in GF/s and GB/s, activations in billions a second, of the kernels that calls run."""
+        found: dict[str, Any] = {"isa": _engine.config()["isa"], "peak_gflops": self.rate("fma") / 1e9}
         found |= {f"{level}_gb_s": self.rate("load", size * self.threads) / 1e9 for level, size in LEVELS.items()}
         return found | {f"{what}_g_s": self.rate(what) / 1e9 for what in ("sigmoid", "tanh")}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 
@@ -25,6 +26,11 @@ class Shape(NamedTuple):
         rows = self.steps * self.batch
         return sum(2 * rows * gates * self.units * (width + self.units) for width in self.widths)
 
+    @property
+    def base(self) -> str:
+        """The name in the grid, also of a shape that is a little off it."""
+        return self.name.split("/")[0]
+
     def off(self) -> Shape:
         """About 10 % more or less units, a prime number: what no kernel can have been made for."""
         units = {32: 29, 64: 71, 128: 113, 256: 281, 384: 347, 512: 461, 1024: 929}[self.units]
@@ -45,3 +51,15 @@ SHAPES = (
     Shape("tiny", 20, 8, 16, 32),
 )
 CELLS = ("lstm", "gru", "rnn_tanh")
+
+# The shapes of the grid that some parts measure; they measure shapes given by sizes too.
+PART_SHAPES = {
+    "ragged": ("sentiment", "char-rnn"),
+    "segments": ("long",),
+    "bf16": ("sentiment", "char-rnn", "asr"),
+}
+
+
+def shapes_of_part(part: str, shapes: Sequence[Shape]) -> list[Shape]:
+    in_grid = {shape.name for shape in SHAPES}
+    return [shape for shape in shapes if shape.base in PART_SHAPES[part] or shape.base not in in_grid]

@@ -1,124 +1,13 @@
-"""Findings of compare.py as lines for a terminal and as Markdown tables."""
+"""Findings of compare.py as tables, each a head and rows: aligned for a terminal, or in Markdown."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
 
-Finding = dict[str, Any]
+from figures import Finding, geometric_mean, gflops, groups, median_us, name_of, number, of_kind, peer_ratio
+
 Row = Sequence[str]
 NONE = "-"
-
-
-# ---- lines for a terminal
-
-
-def line_of(finding: Finding) -> str:
-    return LINES[finding["kind"]](finding)
-
-
-def point_line(point: Finding) -> str:
-    times = {name: t["median_us"] for name, t in point["times"].items()}
-    own, best = times.pop("pyrnn"), point["times"]["pyrnn"]["best_us"]
-    ratio = f"{point['ratio']:5.2f} x {point['best_peer']}" if point["best_peer"] else "no peer"
-    peers = ", ".join(f"{name} {number(us)}" for name, us in times.items())
-    return (
-        f"{point['mode']:9} {point['cell']:8} {point['shape'][0]:13} {threads_of(point):9} "
-        f"{number(own):>7} us (best {number(best)}) {gflops(point):4.0f} GF/s  {ratio:20} "
-        f"{point['fraction']:4.2f} of the limit by {point['bound_by']}, {number(point['limit_us'])} us; "
-        f"fixed {number(point['fixed_us'])} us; {peers or 'no peers'}{wrong_note(point)}"
-    )
-
-
-def stream_line(stream: Finding) -> str:
-    times = ", ".join(f"{n} {number(t['median_us'])} / {number(t['p99_us'])}" for n, t in stream["times"].items())
-    place = f"{stream['cell']:8} {stream['shape'][0]:13} {threads_of(stream):9}"
-    return f"stream    {place} median / 99 % of a step in us: {times}{wrong_note(stream)}"
-
-
-def step_line(step: Finding) -> str:
-    values = ", ".join(f"{name} {number(value)}" for name, value in step["value"].items())
-    return f"step      {step['name']:22} {threads_of(step):9} {step['unit']}: {values}{wrong_note(step)}"
-
-
-def memory_line(memory: Finding) -> str:
-    values = ", ".join(f"{name} {size / 1e6:.1f}" for name, size in memory["bytes"].items())
-    return f"memory    {memory['cell']:8} {memory['shape'][0]:13} {threads_of(memory):9} MB more in training: {values}"
-
-
-def versions_line(found: Finding) -> str:
-    versions = ", ".join(f"{name} {version}" for name, version in found["versions"].items())
-    return f"versions  {versions}; kernels {found['engine']['isa']}"
-
-
-def describe(facts: Finding) -> str:
-    """A roofline."""
-    loads = ", ".join(f"{level} {facts[f'{level}_gb_s']:.0f}" for level in ("L1", "L2", "L3", "memory"))
-    rates = f"sigmoid {facts['sigmoid_g_s']:.1f} and tanh {facts['tanh_g_s']:.1f} G/s"
-    return f"peak {facts['peak_gflops']:.0f} GF/s; loads {loads} GB/s; {rates}"
-
-
-def wrong_note(finding: Finding) -> str:
-    notes = [f"{name}: {shares}" for name, shares in finding.get("wrong", {}).items()]
-    return f"  WRONG, times the bound: {'; '.join(notes)}" if notes else ""
-
-
-LINES: dict[str, Callable[[Finding], str]] = {
-    "point": point_line,
-    "stream": stream_line,
-    "step": step_line,
-    "memory": memory_line,
-    "versions": versions_line,
-    "missing": lambda f: f'missing   {f["peer"]}: {f["why"]} (pip install ".[bench]" brings the peers)',
-    "roofline": lambda f: f"roofline  {threads_of(f)}: {describe(f)}",
-    "import": lambda f: f"import    ms: {', '.join(f'{n} {number(ms)}' for n, ms in f['milliseconds'].items())}",
-    "wheel": lambda f: f"wheel     {f['name']}: {f['bytes'] / 1e6:.2f} MB",
-}
-
-
-# ---- figures
-
-
-def gflops(point: Finding) -> float:
-    return float(point["gflop"] / point["times"]["pyrnn"]["median_us"] * 1e6)
-
-
-def number(value: float) -> str:
-    """Three digits, or all before the point."""
-    digits = max(0, 2 - math.floor(math.log10(value))) if value > 0 else 0
-    return format(value, f".{digits}f")
-
-
-def threads_of(finding: Finding) -> str:
-    return f"{finding['threads']} thread{'' if finding['threads'] == 1 else 's'}"
-
-
-def geometric_mean(values: Iterable[float]) -> float:
-    logs = [math.log(value) for value in values]
-    return math.exp(math.fsum(logs) / len(logs))
-
-
-def name_of(point: Finding) -> str:
-    return f"{point['cell']} {point['shape'][0]}"
-
-
-def of_kind(findings: Iterable[Finding], kind: str) -> list[Finding]:
-    return [finding for finding in findings if finding["kind"] == kind]
-
-
-def groups(points: Iterable[Finding], *keys: str) -> dict[tuple[Any, ...], list[Finding]]:
-    found: dict[tuple[Any, ...], list[Finding]] = {}
-    for point in points:
-        found.setdefault(tuple(point[key] for key in keys), []).append(point)
-    return found
-
-
-def peer_ratio(point: Finding, peer: str) -> float:
-    return float(point["times"][peer]["median_us"] / point["times"]["pyrnn"]["median_us"])
-
-
-# ---- tables: a head and rows
 
 
 def summary(findings: Iterable[Finding]) -> tuple[Row, list[Row]]:
@@ -162,22 +51,24 @@ def peer_means(findings: Iterable[Finding]) -> tuple[Row, list[Row]]:
 
 
 def scaling(findings: Iterable[Finding]) -> tuple[Row, list[Row]]:
-    """How much faster pyrnn is with more threads than with one."""
+    """How much faster pyrnn is with more threads than with one, where both were measured in turn."""
     rows: list[Row] = []
-    for (mode,), points in groups(of_kind(findings, "point"), "mode").items():
-        alone = {(p["cell"], tuple(p["shape"])): p for p in points if p["threads"] == 1}
-        gains = [(speed_up(alone, point), point) for point in points if point["threads"] > 1]
-        for (threads,), several in groups([point for gain, point in gains if gain], "threads").items():
-            values = sorted((speed_up(alone, p), name_of(p)) for p in several)
-            mean = geometric_mean(gain for gain, _ in values)
-            ends = [f"{gain:.2f} {name}" for gain, name in (values[0], values[-1])]
-            rows.append([mode, str(threads), f"{mean:.2f}", *ends])
+    for (mode, threads), several in groups(of_kind(findings, "threads"), "mode", "threads").items():
+        values = sorted((found["speed_up"], name_of(found)) for found in several)
+        mean = geometric_mean(gain for gain, _ in values)
+        ends = [f"{gain:.2f} {name}" for gain, name in (values[0], values[-1])]
+        rows.append([mode, str(threads), f"{mean:.2f}", *ends])
     return ["pass", "threads", "speed-up, mean", "least", "most"], rows
 
 
-def speed_up(alone: dict[Any, Finding], point: Finding) -> float:
-    one = alone.get((point["cell"], tuple(point["shape"])))
-    return 0.0 if one is None else one["times"]["pyrnn"]["median_us"] / point["times"]["pyrnn"]["median_us"]
+def goals_table(lines: Iterable[Finding]) -> tuple[Row, list[Row]]:
+    """What goals.py says."""
+    rows = [
+        [line["goal"], line["what"], str(line["points"]), f"{line['mean']:.2f}", f"{line['worst']:.2f}",
+         line["worst_name"], line["wanted"], "yes" if line["met"] else "no"]
+        for line in lines
+    ]  # fmt: skip
+    return ["goal", "what", "points", "mean", "worst", "at", "wanted", "met"], rows
 
 
 def points_table(points: list[Finding]) -> tuple[Row, list[Row]]:
@@ -194,9 +85,10 @@ def points_table(points: list[Finding]) -> tuple[Row, list[Row]]:
 
 
 def point_columns(point: Finding) -> Row:
-    own = [number(point["times"]["pyrnn"]["median_us"]), f"{gflops(point):.0f}"]
-    peer = [point["best_peer"], f"{point['ratio']:.2f}"] if point["best_peer"] else [NONE, NONE]
-    return [*own, *peer, f"{point['fraction']:.2f}"]
+    own = [number(median_us(point)), f"{gflops(point):.0f}"]
+    failed = "".join(f"; {name} failed" for name in point["failed"])
+    ratio = f"{point['ratio']:.2f}" if point["best_peer"] else NONE
+    return [*own, f"{point['best_peer'] or NONE}{failed}", ratio, f"{point['fraction']:.2f}"]
 
 
 def named_values_table(rows: Iterable[tuple[Row, dict[str, str]]], head: Row) -> tuple[Row, list[Row]]:
@@ -236,6 +128,32 @@ def memory_table(memories: list[Finding]) -> tuple[Row, list[Row]]:
 def imports_table(imports: list[Finding]) -> tuple[Row, list[Row]]:
     rows = ((["import, ms"], {n: number(ms) for n, ms in found["milliseconds"].items()}) for found in imports)
     return named_values_table(rows, [""])
+
+
+def own_table(findings: Iterable[Finding]) -> tuple[Row, list[Row]]:
+    """pyrnn against itself: threads, lengths, segments, bf16 and other instruction sets."""
+    rows: list[Row] = []
+    for found in findings:
+        for what, value in own_ratios(found):
+            mode = found.get("mode", "training")
+            rows.append([what, mode, found["shape"][0], found["cell"], str(found["threads"]), f"{value:.2f}"])
+    return ["what", "pass", "shape", "cell", "threads", "value"], rows
+
+
+def own_ratios(found: Finding) -> list[tuple[str, float]]:
+    kind = found["kind"]
+    if kind == "threads":
+        return [("speed-up over one thread", found["speed_up"])]
+    if kind == "ragged":
+        shares = ("uniform lengths over padded time", "ragged_share"), ("equal lengths over none", "equal_share")
+        return [(what, found[key]) for what, key in shares]
+    if kind == "segments":
+        parts = ("segments over the full tape: time", "time_ratio"), ("segments: peak memory", "memory_share")
+        return [(what, found[key]) for what, key in parts]
+    if kind == "bf16":
+        against_torch = [("bf16 over torch's bf16", found["ratio"])] if found["ratio"] else []
+        return [("bf16 over float32", found["gain"]), *against_torch]
+    return [(f"{found['isa']}: fraction of its limit", found["fraction"])]
 
 
 def aligned(table: tuple[Row, list[Row]]) -> str:

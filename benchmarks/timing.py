@@ -25,12 +25,24 @@ class Timing(NamedTuple):
     best_us: float
 
 
+class ContestantError(RuntimeError):
+    """A contestant's call has failed; the cause says how."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"{name}: a call failed while it was timed")
+        self.name = name
+
+
 class Turn:
     """How often a contestant is called in a round, and what came out."""
 
     def __init__(self, call: Call) -> None:
         self.call = call
+        self.rounds_us: list[float] = []
+        pause_until_quiet()
         times, seconds = 1, seconds_of(call, 1)
+        if seconds >= ROUND_SECONDS:
+            self.rounds_us.append(seconds * 1e6)  # as long as a turn, and a turn like any other
         while seconds < WARM_SECONDS:
             times *= 2
             seconds = seconds_of(call, times)
@@ -38,7 +50,6 @@ class Turn:
         self.warm_up = math.ceil(WARM_SECONDS / each) if each < ROUND_SECONDS else 0
         self.times = max(1, round(CHUNK_SECONDS / each))
         self.chunks = max(1, round(ROUND_SECONDS / (self.times * each)))
-        self.rounds_us: list[float] = []
 
     def take(self) -> None:
         pause_until_quiet()
@@ -66,18 +77,34 @@ def pause_until_quiet() -> None:
 
 
 def in_turn(calls: Mapping[str, Call], rounds: int) -> dict[str, Timing]:
-    """Every contestant once a round; who begins changes from round to round."""
-    turns = {name: Turn(call) for name, call in calls.items()}
-    names = list(turns)
+    """Every contestant once a round; who begins changes from round to round. They must have run before.
+
+    Raises ContestantError.
+    """
+    turns: dict[str, Turn] = {}
+    names = list(calls)
     gc.collect()
     gc.disable()
+    name = ""
     try:
+        for name, call in calls.items():
+            turns[name] = Turn(call)
         for i in range(rounds):
             for j in range(len(names)):
-                turns[names[(i + j) % len(names)]].take()
+                name = names[(i + j) % len(names)]
+                if len(turns[name].rounds_us) <= i:
+                    turns[name].take()
+    except Exception as error:
+        raise ContestantError(name) from error
     finally:
         gc.enable()
     return {name: Timing(statistics.median(t.rounds_us), min(t.rounds_us)) for name, t in turns.items()}
+
+
+def calls_within(call: Call, seconds: float, most: int) -> int:
+    """How many calls take so long; at least a twentieth of `most`."""
+    each = seconds_of(call, 20) / 20
+    return max(most // 20, min(most, int(seconds / each)))
 
 
 def single_calls_us(call: Call, times: int) -> list[float]:

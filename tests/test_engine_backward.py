@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from helpers.cases import FEATURES, VARIANTS, Dims, make_case
+from helpers.cases import VARIANTS, Dims, make_case
 from helpers.engine import (
     CELLS,
-    DTYPES,
-    TABLES,
     assert_results_close,
     case_and_reference,
     lanes,
@@ -16,7 +14,7 @@ from helpers.engine import (
     run_engine,
     run_reference,
 )
-from helpers.grid import ODD_DIMS
+from helpers.grid import ODD_DIMS, draw_call
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -36,17 +34,8 @@ def test_gradients_equal_reference(cell: str, isa: str, dtype: str, variant: str
 @settings(derandomize=True, deadline=None, max_examples=100)
 @given(data=st.data())
 def test_gradients_equal_reference_on_any_shape(cell: str, data: st.DataObject) -> None:
-    dims = Dims(
-        *(
-            data.draw(st.integers(low, high), label=label)
-            for label, low, high in (("T", 0, 6), ("B", 0, 14), ("D", 1, 40), ("H", 1, 70))
-        )
-    )
-    features = data.draw(st.frozensets(st.sampled_from(FEATURES)), label="features")
-    isa, dtype = data.draw(st.sampled_from(list(TABLES))), data.draw(st.sampled_from(DTYPES))
-    threads = data.draw(st.integers(1, 3), label="threads")
-    case = make_case(CELLS[cell], dims, features, seed=3)
-    actual = run_engine(case.astype(dtype), threads=threads, _force={"isa": isa})
+    case, dtype, options = draw_call(data, cell, seed=3)
+    actual = run_engine(case.astype(dtype), **options)
     assert_results_close(actual.gradients, run_reference(case).gradients, case, dtype)
 
 

@@ -6,18 +6,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers.cases import FEATURES, VARIANTS, Dims, make_case
+from helpers.cases import VARIANTS, Dims, make_case
 from helpers.engine import (
     CELLS,
-    DTYPES,
-    TABLES,
     assert_results_close,
     case_and_reference,
     lanes,
     named_states,
     run_reference,
 )
-from helpers.grid import ODD_DIMS
+from helpers.grid import ODD_DIMS, draw_call
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -70,15 +68,6 @@ def test_tape_shows_states_and_gates_by_time(cell: str, isa: str, dtype: str, va
 @settings(derandomize=True, deadline=None, max_examples=100)
 @given(data=st.data())
 def test_forward_equals_reference_on_any_shape(cell: str, data: st.DataObject) -> None:
-    dims = Dims(
-        *(
-            data.draw(st.integers(low, high), label=label)
-            for label, low, high in (("T", 0, 6), ("B", 0, 14), ("D", 1, 40), ("H", 1, 70))
-        )
-    )
-    features = data.draw(st.frozensets(st.sampled_from(FEATURES)), label="features")
-    isa, dtype = data.draw(st.sampled_from(list(TABLES))), data.draw(st.sampled_from(DTYPES))
-    threads = data.draw(st.integers(1, 3), label="threads")
-    case = make_case(CELLS[cell], dims, features, seed=2)
-    actual = forward(case.astype(dtype), threads=threads, _force={"isa": isa})
+    case, dtype, options = draw_call(data, cell, seed=2)
+    actual = forward(case.astype(dtype), **options)
     assert_results_close(actual, run_reference(case).outputs, case, dtype)

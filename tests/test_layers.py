@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from helpers.models import random
 
 from pyrnn import Sequential, layers, ops, utils
 from pyrnn.layers import (
@@ -24,10 +25,6 @@ from pyrnn.layers.base import Call, Run
 
 RECURRENT = [LSTM, GRU, SimpleRNN]
 B, T, D, H = 3, 5, 4, 6
-
-
-def random(*shape: int, seed: int = 1) -> np.ndarray:
-    return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
 
 
 def sigmoid(x: np.ndarray) -> np.ndarray:

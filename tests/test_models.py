@@ -7,14 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from helpers.models import random
 
 import pyrnn
 from pyrnn import Input, Sequential, utils
 from pyrnn.layers import GRU, LSTM, Dense, Dropout, Embedding, Layer, RepeatVector
-
-
-def random(*shape: int, seed: int = 1) -> np.ndarray:
-    return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
 
 
 def adder() -> Sequential:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from problem import Problem, Results, Run, gradients_of_layer, reorder
 
 ORDERS = {"lstm": ["i", "f", "g", "o"], "gru": ["r", "z", "n"], "rnn_tanh": ["h"], "rnn_relu": ["h"]}
@@ -16,7 +17,7 @@ def version() -> str:
     return str(torch.__version__)
 
 
-def new_module(problem: Problem) -> torch.nn.Module:
+def new_module(problem: Problem, dtype: torch.dtype) -> torch.nn.Module:
     """nn.LSTM, nn.GRU or nn.RNN with the problem's weights; where the cell has one bias, the second is 0."""
     kinds: dict[str, Any] = {"lstm": torch.nn.LSTM, "gru": torch.nn.GRU}
     options = {} if problem.cell in kinds else {"nonlinearity": problem.cell.removeprefix("rnn_")}
@@ -29,36 +30,41 @@ def new_module(problem: Problem) -> torch.nn.Module:
             for name, value in zip(PARAMETERS, (W_x, W_h, b_x, b_h), strict=True):
                 ours = reorder(value, problem.gates, order)
                 getattr(module, f"{name}_l{i}").copy_(torch.from_numpy(ours.T.copy()))
-    return module
+    return module.to(dtype)
 
 
-def new_state(problem: Problem) -> Any:
+def new_state(problem: Problem, dtype: torch.dtype) -> Any:
     """h (layers, B, H), or (h, c)."""
-    parts = [torch.from_numpy(np.stack(parts)) for parts in zip(*problem.states, strict=True)]
+    parts = [torch.from_numpy(np.stack(parts)).to(dtype) for parts in zip(*problem.states, strict=True)]
     return tuple(parts) if len(parts) > 1 else parts[0]
+
+
+def array_of(tensor: torch.Tensor) -> NDArray[np.float32]:
+    return tensor.detach().float().numpy()
 
 
 def set_threads(threads: int) -> None:
     torch.set_num_threads(threads)
 
 
-def inference(problem: Problem) -> Run:
+def inference(problem: Problem, dtype: torch.dtype = torch.float32) -> Run:
     set_threads(problem.threads)
-    module = new_module(problem).eval()
-    x, state = torch.from_numpy(problem.x), new_state(problem)
+    module = new_module(problem, dtype).eval()
+    x, state = torch.from_numpy(problem.x).to(dtype), new_state(problem, dtype)
 
     @torch.inference_mode()
     def call() -> Any:
         return module(x, state)
 
-    return Run(call, lambda value: {"y": value[0].numpy()})
+    return Run(call, lambda value: {"y": array_of(value[0])})
 
 
-def training(problem: Problem) -> Run:
+def training(problem: Problem, dtype: torch.dtype = torch.float32) -> Run:
     set_threads(problem.threads)
-    module = new_module(problem)
-    x, dy = torch.from_numpy(problem.x).requires_grad_(), torch.from_numpy(problem.dy)
-    state = new_state(problem)
+    module = new_module(problem, dtype)
+    x, dy = (torch.from_numpy(array).to(dtype) for array in (problem.x, problem.dy))
+    x.requires_grad_()
+    state = new_state(problem, dtype)
     states = [part.requires_grad_() for part in (state if isinstance(state, tuple) else [state])]
     names = [f"{name}_l{i}" for i in range(problem.shape.layers) for name in PARAMETERS]
     wanted = [x, *states, *(getattr(module, name) for name in names)]
@@ -70,12 +76,20 @@ def training(problem: Problem) -> Run:
     def results(value: Any) -> Results:
         y, (dx, *gradients) = value
         dstates, gradients = gradients[: len(states)], gradients[len(states) :]
-        found = {"y": y.detach().numpy(), "dx": dx.numpy()}
-        arrays = [reorder(g.numpy().T, ORDERS[problem.cell], problem.gates) for g in gradients]
+        found = {"y": array_of(y), "dx": array_of(dx)}
+        arrays = [reorder(array_of(g).T, ORDERS[problem.cell], problem.gates) for g in gradients]
         for i, layer in enumerate(problem.layers):
             dW_x, dW_h, db_x, db_h = arrays[4 * i : 4 * i + 4]
             db = np.stack([db_x, db_h]) if layer.b.ndim == 2 else db_x
-            found |= gradients_of_layer(i, dW_x, dW_h, db, [dstate[i].numpy() for dstate in dstates])
+            found |= gradients_of_layer(i, dW_x, dW_h, db, [array_of(dstate[i]) for dstate in dstates])
         return found
 
     return Run(call, results)
+
+
+def inference_bf16(problem: Problem) -> Run:
+    return inference(problem, torch.bfloat16)
+
+
+def training_bf16(problem: Problem) -> Run:
+    return training(problem, torch.bfloat16)

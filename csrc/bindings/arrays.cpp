@@ -3,50 +3,11 @@
 #include <algorithm>
 #include <cstring>
 
+#include "bindings/numpy_access.hpp"
 #include "dispatch/report.hpp"
 
 namespace pyrnn::bindings {
 namespace {
-
-using Api = py::detail::npy_api;
-
-const py::detail::PyArray_Proxy& proxy(py::handle array) { return *py::detail::array_proxy(array.ptr()); }
-
-int type_number(py::handle array) { return py::detail::array_descriptor_proxy(proxy(array).descr)->type_num; }
-
-bool is_native(py::handle array) {
-#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-  constexpr char opposite = '>';
-#else
-  constexpr char opposite = '<';
-#endif
-  return py::detail::array_descriptor_proxy(proxy(array).descr)->byteorder != opposite;
-}
-
-bool is_array(py::handle object) { return Api::get().PyArray_Check_(object.ptr()); }
-
-// Arrays whose own meaning is more than their memory would be computed with wrongly.
-void check_plain(py::handle object, Name name) {
-  if (Py_TYPE(object.ptr()) == Api::get().PyArray_Type_) return;
-  const py::object masked = py::module_::import("numpy.ma").attr("MaskedArray");
-  if (py::isinstance(object, masked)) type_error(name, "a plain array", "a masked array; fill it, and pass mask=");
-}
-
-constexpr int number_of(Dtype dtype) { return dtype == Dtype::float32 ? Api::NPY_FLOAT_ : Api::NPY_DOUBLE_; }
-
-// A contiguous native copy, or the array itself where it is one.
-py::object contiguous(py::handle object, int number, Name name) {
-  PyObject* type = number < 0 ? nullptr : Api::get().PyArray_DescrFromType_(number);
-  const int flags =
-      Api::NPY_ARRAY_C_CONTIGUOUS_ | Api::NPY_ARRAY_ALIGNED_ | Api::NPY_ARRAY_FORCECAST_ | Api::NPY_ARRAY_ENSUREARRAY_;
-  PyObject* array = Api::get().PyArray_FromAny_(object.ptr(), type, 0, 0, flags, nullptr);
-  if (!array) {
-    if (PyErr_ExceptionMatches(PyExc_MemoryError)) throw py::error_already_set();
-    PyErr_Clear();
-    value_error(name, "a regular array", describe(object));
-  }
-  return py::reinterpret_steal<py::object>(array);
-}
 
 std::string expected_shape(Shape dims) {
   std::string letters, sizes;
@@ -114,15 +75,35 @@ bool elements_apart(int rank, const index_t* shape, const index_t* stride) {
   return true;
 }
 
-PyObject* allocate(Dtype dtype, int rank, const index_t* shape, const index_t* strides) {
+}  // namespace
+
+void check_plain(py::handle object, Name name, const char* remedy) {
+  if (Py_TYPE(object.ptr()) == Api::get().PyArray_Type_) return;
+  const py::object masked = py::module_::import("numpy.ma").attr("MaskedArray");
+  if (py::isinstance(object, masked))
+    type_error(name, "a plain array", std::string("a masked array; fill it, and pass ") + remedy);
+}
+
+py::object contiguous(py::handle object, int number, Name name) {
+  PyObject* type = number < 0 ? nullptr : Api::get().PyArray_DescrFromType_(number);
+  const int flags =
+      Api::NPY_ARRAY_C_CONTIGUOUS_ | Api::NPY_ARRAY_ALIGNED_ | Api::NPY_ARRAY_FORCECAST_ | Api::NPY_ARRAY_ENSUREARRAY_;
+  PyObject* array = Api::get().PyArray_FromAny_(object.ptr(), type, 0, 0, flags, nullptr);
+  if (!array) {
+    if (PyErr_ExceptionMatches(PyExc_MemoryError)) throw py::error_already_set();
+    PyErr_Clear();
+    value_error(name, "a regular array", describe(object));
+  }
+  return py::reinterpret_steal<py::object>(array);
+}
+
+py::object allocate(Dtype dtype, int rank, const index_t* shape, const index_t* strides) {
   PyObject* array =
       Api::get().PyArray_NewFromDescr_(Api::get().PyArray_Type_, Api::get().PyArray_DescrFromType_(number_of(dtype)),
                                        rank, shape, strides, nullptr, 0, nullptr);
   if (!array) throw py::error_already_set();
-  return array;
+  return py::reinterpret_steal<py::object>(array);
 }
-
-}  // namespace
 
 const char* text_of(Dtype dtype) { return dtype == Dtype::float32 ? "float32" : "float64"; }
 
@@ -171,7 +152,7 @@ Dtype float_dtype(py::handle object, Name name) {
 template <class T>
 Input<T> read_floats(py::handle object, Name name, Shape dims, const char* like, Rows rows) {
   check_dtype(object, name, dtype_of<T>, like);
-  check_plain(object, name);
+  check_plain(object, name, "mask=");
   check_shape(object, name, dims);
   Input<T> input;
   const auto& given = proxy(object);
@@ -248,7 +229,7 @@ Bools read_bools(py::handle object, Name name, Shape dims) {
   py::object array = listed ? contiguous(object, -1, name) : py::reinterpret_borrow<py::object>(object);
   const bool nothing = listed && py::len(array) == 0;
   if (type_number(array) != Api::NPY_BOOL_ && !nothing) dtype_error(array, name, "bool", "bool_");
-  check_plain(array, name);
+  check_plain(array, name, "mask=");
   check_shape(array, name, dims);
   array = contiguous(array, Api::NPY_BOOL_, name);
   const auto* data = data_of<std::uint8_t>(array);
@@ -263,7 +244,7 @@ Integers read_integers(py::handle object, Name name, Shape dims) {
   const bool nothing = listed && proxy(array).nd > 0 && py::len(array) == 0;
   if ((number < Api::NPY_BYTE_ || number > Api::NPY_ULONGLONG_) && !nothing)
     dtype_error(array, name, "integers", "int64");
-  check_plain(array, name);
+  check_plain(array, name, "mask=");
   check_shape(array, name, dims);
   const index_t size = proxy(array).dimensions[0];
   array = contiguous(array, Api::NPY_INT64_, name);
@@ -342,8 +323,7 @@ void check_addressable(Name name, std::initializer_list<index_t> sizes) {
 
 template <class T>
 py::object new_array(std::initializer_list<index_t> shape) {
-  return py::reinterpret_steal<py::object>(
-      allocate(dtype_of<T>, static_cast<int>(shape.size()), shape.begin(), nullptr));
+  return allocate(dtype_of<T>, static_cast<int>(shape.size()), shape.begin(), nullptr);
 }
 
 template <class T>
@@ -351,7 +331,7 @@ py::object new_sequence(index_t steps, index_t batch, index_t n, bool batch_majo
   const index_t shape[3] = {steps, batch, n};
   constexpr index_t item = sizeof(T);
   const index_t strides[3] = {n * item, steps * n * item, item};
-  return py::reinterpret_steal<py::object>(allocate(dtype_of<T>, 3, shape, batch_major ? strides : nullptr));
+  return allocate(dtype_of<T>, 3, shape, batch_major ? strides : nullptr);
 }
 
 void add_function(py::module_& module, PyMethodDef* definition) {

@@ -2,46 +2,21 @@
 
 #include <cmath>
 
+#include "bindings/numpy_access.hpp"
 #include "dispatch/report.hpp"
 
 namespace pyrnn::bindings {
 namespace {
-
-using Api = py::detail::npy_api;
-
-const py::detail::PyArray_Proxy& proxy(py::handle array) { return *py::detail::array_proxy(array.ptr()); }
-
-bool is_array(py::handle object) { return Api::get().PyArray_Check_(object.ptr()); }
-
-bool is_native(py::handle array) {
-  const char order = py::detail::array_descriptor_proxy(proxy(array).descr)->byteorder;
-  return order != (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? '>' : '<');
-}
 
 bool is_contiguous(py::handle array) {
   constexpr int wanted = Api::NPY_ARRAY_C_CONTIGUOUS_ | Api::NPY_ARRAY_ALIGNED_;
   return (proxy(array).flags & wanted) == wanted && is_native(array);
 }
 
-// A masked array's values under its mask would be computed with as if they were data.
-void check_unmasked(py::handle object, Name name) {
-  if (Py_TYPE(object.ptr()) == Api::get().PyArray_Type_) return;
-  if (py::isinstance(object, py::module_::import("numpy.ma").attr("MaskedArray")))
-    type_error(name, "a plain array", "a masked array; fill it, and pass weights=");
-}
-
-py::object contiguous_copy(py::handle object, int number) {
-  constexpr int flags =
-      Api::NPY_ARRAY_C_CONTIGUOUS_ | Api::NPY_ARRAY_ALIGNED_ | Api::NPY_ARRAY_FORCECAST_ | Api::NPY_ARRAY_ENSUREARRAY_;
-  PyObject* type = Api::get().PyArray_DescrFromType_(number);
-  PyObject* array = Api::get().PyArray_FromAny_(object.ptr(), type, 0, 0, flags, nullptr);
-  if (!array) throw py::error_already_set();
+py::object contiguous_copy(py::handle object, int number, Name name) {
   last_report().copied_inputs = true;
-  return py::reinterpret_steal<py::object>(array);
+  return contiguous(object, number, name);
 }
-
-template <class T>
-constexpr int number_of = dtype_of<T> == Dtype::float32 ? Api::NPY_FLOAT_ : Api::NPY_DOUBLE_;
 
 template <class T>
 void check_dtype(py::handle object, Name name, const char* like) {
@@ -79,9 +54,9 @@ std::string index_text(index_t i, int rank, const index_t* shape) {
 template <class T>
 Flat<const T> read_flat(py::handle object, Name name, const char* like) {
   check_dtype<T>(object, name, like);
-  check_unmasked(object, name);
+  check_plain(object, name, "weights=");
   if (is_contiguous(object)) return view_of<Flat<const T>>(py::reinterpret_borrow<py::object>(object));
-  return view_of<Flat<const T>>(contiguous_copy(object, number_of<T>));
+  return view_of<Flat<const T>>(contiguous_copy(object, number_of(dtype_of<T>), name));
 }
 
 template <class T>
@@ -94,7 +69,7 @@ Flat<const T> read_rows(py::handle object, Name name, const char* letters, const
 template <class T>
 Flat<T> read_flat_output(py::handle object, Name name, const char* like) {
   check_dtype<T>(object, name, like);
-  check_unmasked(object, name);
+  check_plain(object, name, "weights=");
   if (!(proxy(object).flags & Api::NPY_ARRAY_WRITEABLE_)) value_error(name, "a writable array", "a read-only one");
   if (!is_contiguous(object)) {
     value_error(name, "a C-contiguous, aligned array in native byte order", "another memory layout");
@@ -104,11 +79,7 @@ Flat<T> read_flat_output(py::handle object, Name name, const char* like) {
 
 template <class T>
 Flat<T> new_flat(int rank, const index_t* shape) {
-  PyObject* array =
-      Api::get().PyArray_NewFromDescr_(Api::get().PyArray_Type_, Api::get().PyArray_DescrFromType_(number_of<T>), rank,
-                                       shape, nullptr, nullptr, 0, nullptr);
-  if (!array) throw py::error_already_set();
-  return view_of<Flat<T>>(py::reinterpret_steal<py::object>(array));
+  return view_of<Flat<T>>(allocate(dtype_of<T>, rank, shape, nullptr));
 }
 
 template <class T>
@@ -127,17 +98,17 @@ void check_shape_is(Name name, int rank, const index_t* shape, int expected_rank
 
 bool is_integer_array(py::handle object) {
   if (!is_array(object)) return false;
-  const int number = py::detail::array_descriptor_proxy(proxy(object).descr)->type_num;
+  const int number = type_number(object);
   return number >= Api::NPY_BYTE_ && number <= Api::NPY_ULONGLONG_;
 }
 
 Ids read_ids(py::handle object, Name name, const char* letter, index_t limit) {
   if (!is_integer_array(object)) type_error(name, "an array of integers", describe(object));
-  check_unmasked(object, name);
-  const int number = py::detail::array_descriptor_proxy(proxy(object).descr)->type_num;
+  check_plain(object, name, "weights=");
+  const int number = type_number(object);
   const bool as_it_is = is_contiguous(object) && number == Api::NPY_INT64_;
-  Ids ids =
-      view_of<Ids>(as_it_is ? py::reinterpret_borrow<py::object>(object) : contiguous_copy(object, Api::NPY_INT64_));
+  Ids ids = view_of<Ids>(as_it_is ? py::reinterpret_borrow<py::object>(object)
+                                  : contiguous_copy(object, Api::NPY_INT64_, name));
   std::uint64_t out_of_range = 0;
   for (index_t i = 0; i < ids.size; ++i)
     out_of_range |=

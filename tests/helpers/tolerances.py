@@ -12,7 +12,11 @@ def tolerance(dtype: npt.DTypeLike, *, terms: int, steps: int, difference: float
     """Largest error allowed, relative to the largest expected magnitude (at least 1).
 
     terms: products summed into one value; steps: time steps that a rounding error passes through.
-    Rounding errors of a sum grow with the square root of its terms; a step may add its own to those it was handed.
+    An addition is off by eps/2 of its partial sum at most, with any sign. After k of n terms of size s the partial sum
+    is about sqrt(k) s, so all n errors together are about eps/2 sqrt(1/3 sum of k) s = 0.2 eps n s: 0.2 sqrt(n) eps of
+    the result, which is about sqrt(n) s. The largest of many elements is off by five times as much, so a sum takes
+    sqrt(n) eps, and activations as much again; 8 terms on top are for short sums. A step hands on less than the error
+    it got (the cases' W_h contracts) and adds its own: T steps add up to T + 1 times that at most.
     difference: the step of central differences, whose own error (truncation, then cancellation) comes on top.
     """
     eps = float(np.finfo(dtype).eps)
