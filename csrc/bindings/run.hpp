@@ -98,12 +98,21 @@ class SequenceRunner {
   void backward(bool need_dx) {
     begin();
     const double share = need_dx ? 0.4 : 0.6;
+    const index_t group = blocks_of_group();
     for (index_t j = segments().count(); j-- > 0;) {
       recompute(j);
-      chunks(Stage::backward, true, share);
-      if (need_dx) chunks(Stage::input_gradients, false, 0.3);
-      set_ranges(&Segments::blocks_of, j);
-      chunks(Stage::weight_gradients, true, share);
+      for (index_t left = segments().blocks_of(j).length(); left > 0; left -= group) {
+        Range blocks[max_passes];
+        for (int i = 0; i < n_passes_; ++i) {
+          const Range all = passes_[i]->segments.blocks_of(j);
+          blocks[i] = {std::max(all.begin, all.begin + left - group), all.begin + left};
+          ranges_[i] = passes_[i]->segments.steps_in(blocks[i]);
+        }
+        chunks(Stage::backward, true, share);
+        if (need_dx) chunks(Stage::input_gradients, false, 0.3);
+        for (int i = 0; i < n_passes_; ++i) ranges_[i] = blocks[i];
+        chunks(Stage::weight_gradients, true, share);
+      }
     }
     finish();
   }
@@ -121,6 +130,15 @@ class SequenceRunner {
 
  private:
   const Segments& segments() const { return passes_[0]->segments; }
+
+  // Blocks that go through the three stages of backward together. The fewer, the more of their gradients the caches
+  // still hold from stage to stage; but each stage reads or writes weights, which are not to be much more than those.
+  index_t blocks_of_group() const {
+    const Pass<T>& pass = *passes_[0];
+    const index_t weights = pass.weights->packed_size();
+    const index_t a_block = segments().block_steps * work_.batch * pass.panels() * pass.facts().slots * pass.lanes();
+    return std::max<index_t>(1, 2 * weights / std::max<index_t>(a_block, 1));
+  }
 
   void set_ranges(Range (Segments::*range_of)(index_t) const, index_t j) {
     for (int i = 0; i < n_passes_; ++i) ranges_[i] = (passes_[i]->segments.*range_of)(j);

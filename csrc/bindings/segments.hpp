@@ -33,10 +33,8 @@ struct Segments {
     const index_t end = blocks() - (count() - 1 - segment) * blocks_each;
     return {std::max<index_t>(end - blocks_each, 0), end};
   }
-  Range steps_of(index_t segment) const {
-    const Range range = blocks_of(segment);
-    return {first_step(range.begin), first_step(range.end)};
-  }
+  Range steps_of(index_t segment) const { return steps_in(blocks_of(segment)); }
+  Range steps_in(Range blocks) const { return {first_step(blocks.begin), first_step(blocks.end)}; }
   index_t of_step(index_t s) const {
     const index_t block = (s + missing()) / block_steps;
     return count() - 1 - (blocks() - 1 - block) / blocks_each;

@@ -6,8 +6,9 @@
 
 namespace pyrnn::PYRNN_NS {
 
-// dx rows are computed in groups of this many, so that a block of columns stays in the cache meanwhile.
-constexpr index_t dx_group_rows = 240;
+// dx rows are computed in groups of nearly equal size up to this many, so that a block of columns stays in the cache
+// meanwhile.
+constexpr index_t dx_group_rows = 288;
 // Rows whose outer products make one chain of FMAs; a block holds whole steps.
 constexpr index_t block_rows = 256;
 
@@ -43,9 +44,11 @@ void input_gradients(const Job* job_pointer, const Share* share, index_t t_begin
   const Slice slice = worker_slice((t_end - t_begin) * B, *share);
   const Real *slots[dx_group_rows], *scale[dx_group_rows];
   Real* out[dx_group_rows];
-  for (index_t i = slice.begin; i < slice.end;) {
+  const index_t n_rows = slice.end - slice.begin, groups = ceil_div(n_rows, dx_group_rows);
+  for (index_t group = 0; group < groups; ++group) {
+    const index_t end = slice.begin + n_rows * (group + 1) / groups;
     index_t n = 0;
-    for (; i < slice.end && n < dx_group_rows; ++i) {
+    for (index_t i = slice.begin + n_rows * group / groups; i < end; ++i) {
       const index_t t = t_begin + i / B, b = i % B;
       Real* dx = job.dx + t * job.dx_t + b * job.dx_b;
       if (is_active(job, t, b)) {
