@@ -48,8 +48,8 @@ struct SequenceJob {
   index_t steps, batch, inputs, units;
   index_t pitch;  // elements between two rows of a state: >= P * L, a multiple of L
   bool reverse;
-  bool hold;  // y of a masked step is the previous y, not 0
-  bool keep;  // steps are kept for backward; else states and operands are rings of two steps, slots of one
+  bool hold;           // y of a masked step is the previous y, not 0
+  bool keep;           // steps are kept for backward; else states and operands are rings of two steps, slots of one
   index_t kept_begin;  // with keep: the first step whose data lies in memory; else 0
 
   const T* x;  // x[t * x_t + b * x_b + d]
