@@ -2,13 +2,16 @@
 // It is the only header that code compiled for one instruction set shares with code compiled for all.
 //
 // Letters: T steps, B batch, D inputs, H units, G gates, L lanes (vector width), P = ceil(H / L) panels.
+// Factors are what products multiply: elements of type T, or bf16 in groups of g = 2, where D' and H' are D and H
+// rounded up to whole groups, the rest 0. They are `void` here, as only the table knows their type.
 //
-// Layouts every kernel table shares (only L differs):
+// Layouts every kernel table shares (only L and the factors differ):
 //   packed weights        [P][bias_rows + D + H][G][L]      rows: biases, then W_x, then W_h; lanes past H are 0
-//   transposed W_x        [ceil(D / L)][P * G * L][L]       row (p * G + g) * L + l is unit p * L + l of gate g
-//   transposed W_h        [P][P * G * L][L]
-//   slots (tape)          [steps][B][P][slots][L]           forward: what the cell keeps; backward overwrites the
-//                                                           first `sums` of them with the gradients of the sums
+//   factors of them       the packed weights themselves, or where g > 1 [P][(D' + H') / g][G][L][g], without the biases
+//   transposed W_x        [ceil(D / L)][P * G * L / g][L][g]   factors; row (p * G + rank) * L + l is unit p * L + l of
+//   transposed W_h        [P][P * G * L / g][L][g]             a gate, in the order of the slots
+//   slots (tape)          [steps][B][P][slots][L]           what the cell keeps
+//   gradients of sums     as slots, the first `sums` of them, as factors: in place of the slots where T is the factor
 //   states, operands      [steps + 1][B][pitch]             by processing step s; lanes H..pitch are 0
 // A processing step s is time t = s, or t = T - 1 - s where `reverse`. Where only a segment of the steps is kept, the
 // first step in these arrays is kept_begin.
@@ -55,7 +58,8 @@ struct SequenceJob {
   const T* x;  // x[t * x_t + b * x_b + d]
   index_t x_t, x_b;
   const T* x_scale;  // (B, D) or null
-  T* x_scaled;       // with x_scale: [keep ? steps : 1][B][D], written by forward, indexed by s
+  void* x_factors;   // x as it is multiplied, null where that is x itself; written by forward, indexed by s:
+                     // [keep ? steps kept : max(hoisted_steps, 1)][B][D']
   const T* h_scale;  // (B, pitch), lanes past H 0, or null
 
   const T* zoneout[max_states];  // (T, B, pitch) by t: share of the previous state that is kept, or null
@@ -64,15 +68,16 @@ struct SequenceJob {
   const std::uint8_t* resets;    // (T, B) or null: cuts between t - 1 and t
   const T* zeros;                // (pitch) zeros: the previous state of a row that is cut
 
-  const T* weights;        // packed
-  T* state[max_states];    // step 0 is the initial state
-  T* operand[max_phases];  // [0]: h * h_scale, laid out as a state, null without h_scale;
-                           // [1]: what phase 1 multiplies, [keep ? steps : 1][B][pitch], null for one phase
-  T* slots;                // null where nothing is kept and the cell has one phase
-  T* y;                    // y[t * y_t + b * y_b + h], or null
+  const T* weights;           // packed; forward reads the biases
+  const void* factors;        // of the weights
+  T* state[max_states];       // step 0 is the initial state
+  void* operand[max_phases];  // factors. [0]: h * h_scale, laid out as a state, null where that is the state itself;
+                              // [1]: what phase 1 multiplies, [keep ? steps : 1][B][pitch], null for one phase
+  T* slots;                   // null where nothing is kept and the cell has one phase
+  T* y;                       // y[t * y_t + b * y_b + h], or null
   index_t y_t, y_b;
   T* hoisted;             // null, or [hoisted_steps][B][P][sums][L]: the x parts of the sums of so many steps are
-  index_t hoisted_steps;  // computed together before the steps run; not with x_scale unless `keep`
+  index_t hoisted_steps;  // computed together before the steps run
 
   const T* dy;  // or null
   index_t dy_t, dy_b;
@@ -80,8 +85,9 @@ struct SequenceJob {
   T* dstate[max_states];         // (B, pitch), in: of the final state, out: of the initial state
   T* dhold;                      // (B, pitch) zeros on entry; with hold only
   T* doperand;                   // (B, pitch) scratch; two phases only
-  const T* transposed_x;         // null where dx is null
-  const T* transposed_h;
+  void* dsums;                   // gradients of the sums; null: in place of the slots
+  const void* transposed_x;      // null where dx is null
+  const void* transposed_h;
   T* dx;  // or null
   index_t dx_t, dx_b;
   T* dweights;  // packed layout; weight_gradients assigns the sums of the block that it meets first, adds the others'
@@ -102,7 +108,8 @@ template <class T>
 struct CellKernels {
   CellFacts facts;
   index_t (*packed_size)(index_t inputs, index_t units);
-  index_t (*transposed_x_size)(index_t inputs, index_t units);
+  index_t (*factors_size)(index_t inputs, index_t units);       // 0 where the packed weights are the factors
+  index_t (*transposed_x_size)(index_t inputs, index_t units);  // in factors
   index_t (*transposed_h_size)(index_t units);
   index_t (*scratch_bytes)(index_t steps, index_t batch, index_t inputs, index_t units);
   index_t (*weight_block_steps)(index_t batch);  // steps in one block of weight_gradients
@@ -112,7 +119,8 @@ struct CellKernels {
                T* packed);
   // The way back, into contiguous arrays; any of them may be null. add: += instead of =.
   void (*unpack)(index_t inputs, index_t units, const T* packed, T* W_x, T* W_h, T* b, bool add);
-  void (*transpose)(index_t inputs, index_t units, const T* packed, T* transposed_x, T* transposed_h);
+  void (*round)(index_t inputs, index_t units, const T* packed, void* factors);  // null where factors_size is 0
+  void (*transpose)(index_t inputs, index_t units, const T* packed, void* transposed_x, void* transposed_h);
 
   void (*forward_steps)(const SequenceJob<T>* job, const Share* share, index_t s_begin, index_t s_end);
   // Processes s_end - 1 down to s_begin.
@@ -133,15 +141,26 @@ struct ProbeKernels {
   T (*load)(index_t passes, index_t blocks, const T* x);
 };
 
+// The arithmetic of products on arrays, for tests. n is a multiple of the lanes.
+template <class T>
+struct FactorKernels {
+  void (*round)(index_t n, const T* x, void* factors);
+  void (*dot)(index_t n, const void* a, const void* b, T* sums);  // n groups; sums += a * b
+};
+
 enum class UnaryFunction : int { exp, tanh, sigmoid, log };
 
 template <class T>
 struct KernelTable {
-  const char* isa;  // "avx512", "avx2", "portable"
+  const char* isa;  // "avx512", "avx2", "portable"; "avx512bf16", which only has bf16
+  const char*
+      precision;  // of the factors: "float32", "float64", "bf16"; a bf16 table only has cells and factor kernels
+  int factor_bytes, factor_group;
   int lanes;
   int tile_rows;  // largest row count of a register tile
   int n_cells;
   const CellKernels<T>* cells;
+  FactorKernels<T> factors;
   OpsKernels<T> ops;
   void (*unary)(UnaryFunction function, index_t n, const T* x, T* y);
   ProbeKernels<T> probe;

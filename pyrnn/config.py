@@ -43,16 +43,16 @@ def show_config(mode: str = "print") -> dict[str, Any] | None:
     """Tell which kernels and threads the engine uses, and why.
 
     mode: "print" writes lines; "dict" returns a dict with the keys `isa`, `isa_forced`, `isa_why`, `isas`
-    (name: usable and why), `precision`, `thread_back_end`, `threads`, `threads_from`, `usable_cpus`,
-    `usable_cpus_why`, `compiler`, `build_flags`.
+    (name: usable and why), `precision` (name: the kernels that run it), `bf16_why`, `thread_back_end`, `threads`,
+    `threads_from`, `usable_cpus`, `usable_cpus_why`, `compiler`, `build_flags`.
 
     The environment variable `PYRNN_ISA` forces an instruction set, `PYRNN_NUM_THREADS` sets the threads.
 
     Raises ValueError for another mode.
 
     >>> import pyrnn
-    >>> pyrnn.show_config("dict")["precision"]
-    ('float32', 'float64')
+    >>> list(pyrnn.show_config("dict")["precision"])
+    ['float32', 'float64', 'bf16']
     """
     if mode not in ("print", "dict"):
         raise ValueError(f"mode: expected 'print' or 'dict', got {mode!r}")
@@ -65,7 +65,7 @@ def show_config(mode: str = "print") -> dict[str, Any] | None:
             f"  {name}": f"{'usable' if isa['usable'] else 'not usable'}: {isa['why']}"
             for name, isa in config["isas"].items()
         },
-        "precision": ", ".join(config["precision"]),
+        "bf16": f"{config['precision']['bf16']} ({config['bf16_why']})",
         "threads": f"up to {config['threads']} (from {config['threads_from']}) on {config['thread_back_end']}",
         "usable CPUs": f"{config['usable_cpus']} ({config['usable_cpus_why']})",
         "built by": f"{config['compiler']}, {config['build_flags']}",

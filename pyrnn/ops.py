@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import safetensors
 import safetensors.numpy
@@ -70,6 +70,7 @@ __all__ = [
 State = Array | tuple[Array, ...]  # h, or (h, c)
 Integers = Array | Sequence[int]
 Both = tuple[Any, Any]  # one entry a direction
+Precision = Literal["bf16"]
 
 
 def forward(
@@ -93,6 +94,7 @@ def forward(
     tape: bool | str | int | Tape = False,
     out: Array | None = None,
     threads: int | None = None,
+    precision: Precision | None = None,
     _force: dict[str, Any] | None = None,
 ) -> tuple[Array | None, State, Tape | None]:
     """Run a cell over a sequence: h_t, c_t = cell(x_t W_x + h_{t-1} W_h + b, c_{t-1}).
@@ -118,6 +120,8 @@ def forward(
         segment at a time, to the same bits. Or a consumed Tape, whose memory and mode are used again.
     out: (T, B, H) array for y.
     threads: the most threads to use; None for `pyrnn.get_num_threads()`.
+    precision: "bf16" to round what is multiplied to bfloat16, forward and backward; sums, states, gradients and all
+        arrays of the call stay float32. None for the dtype; `Weights` say their own.
 
     Returns (y, state, tape): y (T, B, H) or None, the final h (B, H) or (h, c), and a Tape or None. A tape refers to x,
     which must not change before `backward`; `tape.nbytes` is the memory that it takes until then.
@@ -135,7 +139,7 @@ def forward(
     """
     return _engine.forward(
         cell, x, W_x, W_h, b, state, extra, lengths, mask, masked, resets, reverse, x_scale, h_scale, zoneout,
-        sequences, tape, out, threads, _force,
+        sequences, tape, out, threads, precision, _force,
     )  # fmt: skip
 
 
@@ -194,6 +198,7 @@ def forward_both(
     tape: bool | str | int | Tape = False,
     out: tuple[Array, Array] | None = None,
     threads: int | None = None,
+    precision: Precision | None = None,
     _force: dict[str, Any] | None = None,
 ) -> tuple[tuple[Array, Array] | None, tuple[State, State], Tape | None]:
     """Run two directions over one sequence in one call, so that threads can split them; the second is reversed.
@@ -216,7 +221,7 @@ def forward_both(
     """
     return _engine.forward_both(
         cell, x, forward_weights, backward_weights, state, extra, lengths, mask, masked, resets, x_scale, h_scale,
-        zoneout, sequences, tape, out, threads, _force,
+        zoneout, sequences, tape, out, threads, precision, _force,
     )  # fmt: skip
 
 
@@ -271,7 +276,7 @@ class Weights(_engine.Weights):
     """
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.cell, self.W_x, self.W_h, self.b)
+        return type(self), (self.cell, self.W_x, self.W_h, self.b, self.precision)
 
 
 class Packed:
@@ -315,10 +320,11 @@ class Packed:
         return Stream(self._weights, batch)
 
 
-def pack(cell: str, W_x: Array, W_h: Array, b: Array | None = None) -> Packed:
+def pack(cell: str, W_x: Array, W_h: Array, b: Array | None = None, *, precision: Precision | None = None) -> Packed:
     """Pack copies of the weights for inference.
 
     cell: name of the cell; W_x: (D, G*H); W_h: (H, G*H); b: (G*H) or (2, G*H), or None.
+    precision: "bf16" for products of bfloat16, about twice as fast where the machine has the instruction.
 
     Returns Packed.
     Raises ValueError and TypeError that name the argument.
@@ -328,7 +334,7 @@ def pack(cell: str, W_x: Array, W_h: Array, b: Array | None = None) -> Packed:
     >>> stream.step(np.zeros(2, np.float32))
     array([0., 0., 0., 0.], dtype=float32)
     """
-    return Packed(Weights(cell, W_x, W_h, b))
+    return Packed(Weights(cell, W_x, W_h, b, precision))
 
 
 class Stream(_engine.Stream):

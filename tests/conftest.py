@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 
 import pytest
-from helpers.engine import CELLS, DTYPES, TABLES
+from helpers.engine import CELLS, DTYPES, TABLES_OF
 
 # A run in the background of a script inherits a SIGINT that is ignored; tests of Ctrl-C need Python's own handler.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
@@ -18,12 +18,17 @@ def cell(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-@pytest.fixture(params=list(TABLES), scope="session")
-def isa(request: pytest.FixtureRequest) -> str:
-    """The name of each kernel table this machine can run, for `_force={"isa": isa}`."""
-    return str(request.param)
-
-
-@pytest.fixture(params=DTYPES, scope="session")
-def dtype(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """isa: a kernel table for `_force={"isa": isa}`. dtype: of the arrays; in a file that says RUNS_IN = PRECISIONS
+    also "bf16", where arrays are float32 and only products are less precise (`Case.astype` takes it as a dtype).
+    """
+    precisions = getattr(metafunc.module, "RUNS_IN", DTYPES)
+    marks = [mark.args[0] for mark in metafunc.definition.iter_markers("parametrize")]
+    own = {name for names in marks for name in ([names] if isinstance(names, str) else names)}
+    wanted = {"isa", "dtype"} & set(metafunc.fixturenames) - own
+    if wanted == {"isa", "dtype"}:
+        metafunc.parametrize(("isa", "dtype"), [(isa, p) for p in precisions for isa in TABLES_OF[p]])
+    elif wanted == {"isa"}:
+        metafunc.parametrize("isa", TABLES_OF["float32"])
+    elif wanted == {"dtype"}:
+        metafunc.parametrize("dtype", precisions)

@@ -142,20 +142,23 @@ def kernel_sets() -> dict[str, list[str]]:
 
 def test_one_line_an_instruction_set() -> None:
     sets = kernel_sets()
-    assert {"avx512", "avx2", "portable"} <= set(sets)
+    assert {"avx512bf16", "avx512", "avx2", "portable"} <= set(sets)
     assert sets["portable"] == []
     text = (ROOT / "CMakeLists.txt").read_text()
     assert len(re.findall(r"\s-m\w+", text)) == sum(len(flags) for flags in sets.values())
 
 
 @pytest.mark.skipif(not shutil.which("g++") or not shutil.which("nm"), reason="needs g++ and nm")
-@pytest.mark.parametrize("isa", ["portable", "avx2", "avx512"])
-def test_kernels_define_symbols_in_their_own_namespace_only(isa: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "kernels", ["portable_f32", "avx2_f32", "avx512_f32", "portable_bf16", "avx2_bf16", "avx512bf16_bf16"]
+)
+def test_kernels_define_symbols_in_their_own_namespace_only(kernels: str, tmp_path: Path) -> None:
     """Without optimisation nothing is inlined, so that everything a kernel could leak is in the object file."""
+    isa, precision = kernels.split("_")
     if isa != "portable" and platform.machine() not in ("x86_64", "AMD64"):
         pytest.skip("an instruction set of x86-64")
-    namespace = f"{isa}_f32"
-    defines = [f"-DPYRNN_NS={namespace}", "-DPYRNN_REAL=float", f"-DPYRNN_ISA_{isa.upper()}=1"]
+    defines = [f"-DPYRNN_NS={kernels}", "-DPYRNN_REAL=float", f"-DPYRNN_ISA_{isa.upper()}=1"]
+    defines += ["-DPYRNN_BF16=1"] if precision == "bf16" else []
     flags = ["-std=c++17", "-O0", "-fPIC", "-fno-exceptions", "-w", *kernel_sets()[isa], *defines]
     made = tmp_path / "kernels.o"
     subprocess.run(["g++", *flags, f"-I{CSRC}", "-c", str(CSRC / "kernels.cpp"), "-o", str(made)], check=True)
@@ -163,12 +166,12 @@ def test_kernels_define_symbols_in_their_own_namespace_only(isa: str, tmp_path: 
     symbols = [line.split(maxsplit=2)[1:] for line in listed.stdout.splitlines()]
     visible = [name for kind, name in symbols if kind.isupper() or kind in "uvw"]
     assert len(visible) > 50
-    inside = re.compile(rf"(guard variable for )?pyrnn::{namespace}::")
+    inside = re.compile(rf"(guard variable for )?pyrnn::{kernels}::")
     leaked = [name for name in visible if not inside.match(without_return_type(name))]
     assert leaked == []
     # A weak symbol may be merged with another object's, and a strong one clash with it: the namespace rules out both.
     strong = [name for kind, name in symbols if kind == "T"]
-    assert strong == [f"pyrnn::{namespace}::kernel_table()"]
+    assert strong == [f"pyrnn::{kernels}::kernel_table()"]
 
 
 def without_return_type(symbol: str) -> str:

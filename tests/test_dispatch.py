@@ -6,7 +6,7 @@ import json
 
 import numpy as np
 import pytest
-from helpers.engine import TABLES
+from helpers.engine import TABLES, TABLES_OF
 from helpers.process import output_of, run_python
 
 import pyrnn
@@ -85,7 +85,11 @@ def test_show_config_as_a_dict() -> None:
     assert [name for name, isa in config["isas"].items() if isa["usable"]] == list(TABLES)
     assert all(isa["why"] for isa in config["isas"].values())
     assert config["isa"] in TABLES
-    assert config["precision"] == ("float32", "float64")
+    assert config["precision"] == {
+        "float32": config["isa"],
+        "float64": config["isa"],
+        "bf16": next(iter(TABLES_OF["bf16"])) if config["isa"] == "avx512" else config["isa"],
+    }
     assert config["thread_back_end"].split()[0] in ("std::thread", "OpenMP")
     assert config["threads"] == pyrnn.get_num_threads()
     assert config["usable_cpus"] >= 1
@@ -98,7 +102,16 @@ def test_show_config_as_text(capsys: pytest.CaptureFixture[str]) -> None:
     assert pyrnn.show_config() is None
     text = capsys.readouterr().out
     config = pyrnn.show_config("dict")
-    for part in ("isa", "isa_why", "thread_back_end", "threads_from", "usable_cpus_why", "compiler", "build_flags"):
+    for part in (
+        "isa",
+        "isa_why",
+        "bf16_why",
+        "thread_back_end",
+        "threads_from",
+        "usable_cpus_why",
+        "compiler",
+        "build_flags",
+    ):
         assert config[part] in text
     with pytest.raises(ValueError, match=r"^mode: expected 'print' or 'dict', got 'json'$"):
         pyrnn.show_config("json")  # type: ignore[call-overload]

@@ -7,6 +7,7 @@ import pytest
 from helpers.cases import VARIANTS, Dims, make_case
 from helpers.engine import (
     CELLS,
+    PRECISIONS,
     assert_results_close,
     case_and_reference,
     lanes,
@@ -20,12 +21,14 @@ from hypothesis import strategies as st
 
 from pyrnn import _engine, ops
 
+RUNS_IN = PRECISIONS  # read by conftest.py
+
 
 @pytest.mark.parametrize("size", ODD_DIMS)
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_gradients_equal_reference(cell: str, isa: str, dtype: str, variant: str, size: str) -> None:
     dims = ODD_DIMS[size](lanes(isa, dtype))
-    case, expected = case_and_reference(cell, dims, VARIANTS[variant])
+    case, expected = case_and_reference(cell, dims, VARIANTS[variant], dtype)
     actual = run_engine(case.astype(dtype), _force={"isa": isa})
     assert _engine.last_report()["isa"] == isa
     assert_results_close(actual.gradients, expected.gradients, case, dtype)
@@ -36,7 +39,7 @@ def test_gradients_equal_reference(cell: str, isa: str, dtype: str, variant: str
 def test_gradients_equal_reference_on_any_shape(cell: str, data: st.DataObject) -> None:
     case, dtype, options = draw_call(data, cell, seed=3)
     actual = run_engine(case.astype(dtype), **options)
-    assert_results_close(actual.gradients, run_reference(case).gradients, case, dtype)
+    assert_results_close(actual.gradients, run_reference(case, dtype).gradients, case, dtype)
 
 
 @pytest.mark.parametrize("given_gradient", ["dy only", "dstate only", "one entry of a dict", "nothing"])
@@ -60,10 +63,10 @@ def test_gradients_of_parameters_accumulate_into(cell: str, dtype: str) -> None:
     second = make_case(CELLS[cell], Dims(6, 2, 5, 6), seed=5).astype(dtype)
     total = None
     for case in (first, second):
-        _, _, tape = ops.forward(cell, *case.forward, tape=True)
+        _, _, tape = ops.forward(cell, *case.forward, **case.keywords, tape=True)
         total = ops.backward(tape, case.dy, case.dstate, into=total)
-    expected = run_reference(second.astype("float64")).gradients
-    for name, gradient in run_reference(first.astype("float64")).gradients.items():
+    expected = run_reference(second.astype("float64"), dtype).gradients
+    for name, gradient in run_reference(first.astype("float64"), dtype).gradients.items():
         if name in ("dW_x", "dW_h", "db"):
             expected[name] = expected[name] + gradient
     assert_results_close(named_gradients(CELLS[cell], total, True), expected, second, dtype)

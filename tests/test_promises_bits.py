@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers.cases import Case, Dims, make_case, states_of
+from helpers.cases import Case, Dims, dtype_of, make_case, states_of
 from helpers.engine import (
     CELLS,
-    DTYPES,
-    TABLES,
+    PRECISIONS,
+    TABLES_OF,
     Result,
     assert_results_close,
     assert_same_bits,
@@ -24,10 +24,12 @@ from helpers.engine import (
     named_gradients,
     named_states,
     run_engine,
+    tile_rows,
 )
 
 from pyrnn import _engine, ops
 
+RUNS_IN = PRECISIONS  # read by conftest.py
 EVERYTHING = frozenset("bias state dstate dstates lengths mask hold resets x_scale h_scale zoneout".split())
 PLAIN = frozenset("bias state dstate".split())
 REPORTED = {"directions": "direction_parts", "batch": "batch_parts", "units": "unit_parts", "tile_rows": "tile_rows"}
@@ -120,7 +122,7 @@ def test_bits_do_not_depend_on_threads(cell: str, dtype: str, threads: int) -> N
 def test_bits_do_not_depend_on_tile_height(cell: str, isa: str, dtype: str) -> None:
     case = make_case(CELLS[cell], Dims(4, 13, 5, lanes(isa, dtype) + 3), EVERYTHING).astype(dtype)
     expected = run_engine(case, _force={"isa": isa})
-    for rows in range(1, TABLES[isa]["tile_rows"][dtype] + 1):
+    for rows in range(1, tile_rows(isa, dtype) + 1):
         assert_all_same_bits(run_forced(case, isa=isa, tile_rows=rows), expected)
 
 
@@ -172,10 +174,11 @@ def test_bits_do_not_depend_on_hoisting(cell: str, isa: str, dtype: str, batch: 
 def test_bits_do_not_depend_on_the_length_of_a_call(cell: str, isa: str, dtype: str) -> None:
     """One step a call, the state handed over by the caller, equals the whole sequence."""
     case = make_case(CELLS[cell], Dims(20, 3, 37, 2 * lanes(isa, dtype) + 1), PLAIN).astype(dtype)
-    y, final, _ = ops.forward(cell, *case.forward, _force={"isa": isa})
+    options = {**case.keywords, "_force": {"isa": isa}}
+    y, final, _ = ops.forward(cell, *case.forward, **options)
     state, steps = case.state, []
     for t in range(case.dims.T):
-        y_t, state, _ = ops.forward(cell, case.x[t : t + 1], case.W_x, case.W_h, case.b, state, _force={"isa": isa})
+        y_t, state, _ = ops.forward(cell, case.x[t : t + 1], case.W_x, case.W_h, case.b, state, **options)
         steps.append(y_t[0])
     names = CELLS[cell]
     actual = {"y": np.stack(steps), **named_states("", names, state)}
@@ -185,23 +188,23 @@ def test_bits_do_not_depend_on_the_length_of_a_call(cell: str, isa: str, dtype: 
 def test_bits_do_not_depend_on_packing(cell: str, dtype: str) -> None:
     case = make_case(CELLS[cell], Dims(6, 5, 7, 37), PLAIN | {"lengths"}).astype(dtype)
     expected = run_engine(case)
-    weights = ops.Weights(cell, case.W_x, case.W_h, case.b)
-    y, state, tape = ops.forward(cell, case.x, weights, state=case.state, **case.keywords, tape=True)
+    weights = ops.Weights(cell, case.W_x, case.W_h, case.b, case.precision)
+    y, state, tape = ops.forward(cell, case.x, weights, state=case.state, **case.features, tape=True)
     assert _engine.last_report()["packed_weights"]
     gradients = ops.backward(tape, case.dy, case.dstate)
     outputs = {"y": y, **named_states("state ", CELLS[cell], state)}
     assert_all_same_bits(Result(outputs, named_gradients(CELLS[cell], gradients, True)), expected)
 
-    packed = ops.pack(cell, case.W_x, case.W_h, case.b)
-    y, state = packed.forward(case.x, case.state, **case.keywords)
+    packed = ops.pack(cell, case.W_x, case.W_h, case.b, precision=case.precision)
+    y, state = packed.forward(case.x, case.state, **case.features)
     assert_same_bits({"y": y, **named_states("state ", CELLS[cell], state)}, expected.outputs)
 
 
 @pytest.mark.parametrize("batch", [1, 4])
 def test_bits_do_not_depend_on_streaming(cell: str, dtype: str, batch: int) -> None:
     case = make_case(CELLS[cell], Dims(7, batch, 5, 37), PLAIN).astype(dtype)
-    y, final, _ = ops.forward(cell, *case.forward)
-    stream = ops.pack(cell, case.W_x, case.W_h, case.b).stream(batch=batch)
+    y, final, _ = ops.forward(cell, *case.forward, **case.keywords)
+    stream = ops.pack(cell, case.W_x, case.W_h, case.b, precision=case.precision).stream(batch=batch)
     stream.state = case.state
     steps = np.stack([stream.step(x_t) for x_t in case.x])
     names = CELLS[cell]
@@ -244,9 +247,9 @@ def test_bits_do_not_depend_on_what_is_asked_for(cell: str, dtype: str) -> None:
 
 
 @pytest.mark.parametrize("dims", [Dims(300, 3, 4, 35), Dims(20, 70, 4, 35), Dims(3, 300, 4, 35)], ids=str)
-def test_bits_of_parameter_gradients_do_not_depend_on_threads(cell: str, isa: str, dims: Dims) -> None:
+def test_bits_of_parameter_gradients_do_not_depend_on_threads(cell: str, isa: str, dtype: str, dims: Dims) -> None:
     """Blocks of max(1, ceil(256 / B)) steps: several blocks, of many steps and of one."""
-    case = make_case(CELLS[cell], dims, PLAIN | {"lengths", "resets"}).astype("float32")
+    case = make_case(CELLS[cell], dims, PLAIN | {"lengths", "resets"}).astype(dtype)
     alone = run_forced(case, isa=isa, batch=1, units=1)
     for force in ({"batch": 2}, {"batch": 3}, {"units": 2}):
         assert_all_same_bits(run_forced(case, isa=isa, **force), alone)
@@ -266,12 +269,12 @@ def test_bits_of_parameter_gradients_do_not_depend_on_how_the_tape_is_kept(cell:
 def test_bits_of_parameter_gradients_do_not_depend_on_padding(cell: str, dtype: str) -> None:
     """Blocks lie on absolute t and padded rows are skipped: more padding at the end changes nothing."""
     case = make_case(CELLS[cell], Dims(120, 3, 4, 9), PLAIN).astype(dtype)
-    pad = np.full((50, 3, 1), np.nan, dtype)
+    pad = np.full((50, 3, 1), np.nan, case.x.dtype)
     padded = replace(
         case,
         x=np.concatenate([case.x, pad.repeat(4, axis=2)]),
         dy=np.concatenate([case.dy, pad.repeat(9, axis=2)]),
-        keywords={"lengths": np.full(3, 120)},
+        keywords={**case.keywords, "lengths": np.full(3, 120)},
     )
     expected, actual = run_engine(case), run_engine(padded)
     for name in ("dW_x", "dW_h", "db"):
@@ -298,8 +301,8 @@ def test_parameter_gradients_are_sums_of_blocks_in_the_order_of_backward(cell: s
         earlier = segment.stop if reverse else begin - 1  # the step that backward meets next
         before = tuple(s[earlier] for s in cut_states) if 0 <= earlier < T else states_of(case.state)
         state = before if len(before) > 1 else before[0]
-        weights = (case.W_x, case.W_h, case.b)
-        _, _, part = ops.forward(cell, case.x[segment], *weights, state, reverse=reverse, tape=True)
+        weights, options = (case.W_x, case.W_h, case.b), {**case.keywords, "reverse": reverse}
+        _, _, part = ops.forward(cell, case.x[segment], *weights, state, **options, tape=True)
         total = ops.backward(part, case.dy[segment], dstate, into=total)
         dstate = total.state
     actual = named_gradients(CELLS[cell], total, True)
@@ -308,12 +311,13 @@ def test_parameter_gradients_are_sums_of_blocks_in_the_order_of_backward(cell: s
 
 
 def test_every_kernel_table_runs_in_one_process(cell: str) -> None:
-    for dtype in DTYPES:
-        case, expected = case_and_reference(cell, Dims(3, 4, 5, 21), PLAIN)
-        for isa in TABLES:
+    for dtype in PRECISIONS:
+        case, expected = case_and_reference(cell, Dims(3, 4, 5, 21), PLAIN, dtype)
+        for isa in TABLES_OF[dtype]:
             actual = run_forced(case.astype(dtype), isa=isa)
             report = _engine.last_report()
-            assert (report["isa"], report["dtype"], report["cell"]) == (isa, dtype, cell)
+            assert (report["isa"], report["dtype"], report["cell"]) == (isa, dtype_of(dtype), cell)
+            assert report["precision"] == dtype
             assert_results_close(actual.gradients, expected.gradients, case, dtype)
 
 

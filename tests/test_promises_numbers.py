@@ -12,9 +12,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers.cases import Dims, make_case, states_of
+from helpers.bf16 import with_rounded_products
+from helpers.cases import Dims, dtype_of, make_case, states_of
 from helpers.engine import (
     CELLS,
+    PRECISIONS,
     assert_results_close,
     assert_same_bits,
     case_and_reference,
@@ -24,6 +26,7 @@ from helpers.engine import (
 
 from pyrnn import ops, reference
 
+RUNS_IN = PRECISIONS  # read by conftest.py
 PLAIN = frozenset("bias state dstate".split())
 EVERYTHING = PLAIN | frozenset("dstates lengths mask hold resets x_scale h_scale zoneout".split())
 
@@ -92,9 +95,11 @@ def test_nan_in_dy_gives_nan_gradients(cell: str, isa: str, dtype: str) -> None:
 def test_infinities_saturate(cell: str, isa: str, dtype: str, value: float) -> None:
     case = make_case(CELLS[cell], Dims(1, 2, 1, 2 * lanes(isa, dtype) + 1), PLAIN).astype(dtype)
     case = replace(case, x=np.full_like(case.x, value))
-    y, state, _ = ops.forward(cell, *case.forward, _force={"isa": isa})
-    with np.errstate(invalid="ignore"):  # NumPy's product warns of infinities
-        y_expected, expected, _ = reference.forward(reference.CELLS[cell], *case.astype("float64").forward)
+    y, state, _ = ops.forward(cell, *case.forward, **case.keywords, _force={"isa": isa})
+    exact = case.astype("float64")
+    exact = with_rounded_products(exact) if dtype == "bf16" else exact
+    with np.errstate(invalid="ignore", over="ignore"):  # NumPy's product warns of infinities
+        y_expected, expected, _ = reference.forward(reference.CELLS[cell], *exact.forward)
     assert not np.isnan(y).any()
     np.testing.assert_allclose(y, y_expected, rtol=1e-5, atol=1e-6)
     for s, s_expected in zip(states_of(state), states_of(expected), strict=True):
@@ -108,18 +113,19 @@ def tiny(dtype: str) -> float:
 
 @pytest.mark.parametrize("force", [{}, {"batch": 2}], ids=["caller", "workers"])
 def test_denormals_are_flushed_inside(isa: str, dtype: str, force: dict[str, int]) -> None:
+    precision, dtype = "bf16" if dtype == "bf16" else None, dtype_of(dtype)
     x = np.full((2, 4, 1), tiny(dtype), dtype)
     one, zero = np.ones((1, 1), dtype), np.zeros((1, 1), dtype)
-    y, _, _ = ops.forward("rnn_relu", x, one, zero, _force={"isa": isa, **force})
+    y, _, _ = ops.forward("rnn_relu", x, one, zero, precision=precision, _force={"isa": isa, **force})
     np.testing.assert_array_equal(y, np.zeros_like(y))  # a denormal input counts as 0
     small = np.full_like(x, np.finfo(dtype).smallest_normal)
-    y, _, _ = ops.forward("rnn_relu", small, one / 2, zero, _force={"isa": isa, **force})
+    y, _, _ = ops.forward("rnn_relu", small, one / 2, zero, precision=precision, _force={"isa": isa, **force})
     np.testing.assert_array_equal(y, np.zeros_like(y))  # so does a result
 
 
 def test_denormals_of_the_caller_survive_a_call(cell: str, dtype: str) -> None:
     case = make_case(CELLS[cell], Dims(6, 4, 3, 9)).astype(dtype)
-    denormal = np.full(64, tiny(dtype), dtype)
+    denormal = np.full(64, tiny(dtype_of(dtype)), dtype_of(dtype))
     before = denormal / 2
     assert (before > 0).all()
     run_engine(case, threads=2)

@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 from helpers.api import assert_gradients_equal, random
 from helpers.cases import VARIANTS, Case, Dims, make_case
-from helpers.engine import CELLS, assert_same_bits, named_gradients, named_states
+from helpers.engine import CELLS, PRECISIONS, assert_same_bits, named_gradients, named_states
 
 from pyrnn import Sequential, _engine, layers, ops, utils
 from pyrnn.layers import GRU, LSTM, Bidirectional, Dense, Input, TimeDistributed
 from pyrnn.layers.base import Call, Run, check_memory_budget
 
 EVERYTHING = frozenset("bias state dstate dstates lengths mask hold resets x_scale h_scale zoneout".split())
+RUNS_IN = PRECISIONS  # read by conftest.py
 PLAIN = frozenset("bias state dstate".split())
 
 

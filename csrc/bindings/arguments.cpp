@@ -7,7 +7,7 @@
 
 namespace pyrnn::bindings {
 
-Force read_force(py::handle object) {
+Force read_force(py::handle object, Precision precision) {
   Force force;
   if (object.is_none()) return force;
   if (!PyDict_Check(object.ptr())) type_error("_force", "a dict", describe(object));
@@ -16,7 +16,7 @@ Force read_force(py::handle object) {
     const int choice = read_choice(key, "_force", keys, 7);
     if (choice == 0) {
       std::vector<const char*> isas;
-      for (const IsaStatus& isa : isa_statuses()) isas.push_back(isa.name.c_str());
+      for (const IsaStatus& isa : isa_statuses(precision)) isas.push_back(isa.name.c_str());
       force.isa =
           isas[static_cast<std::size_t>(read_choice(value, "_force", isas.data(), static_cast<int>(isas.size())))];
     } else if (choice == 1) {

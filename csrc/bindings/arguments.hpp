@@ -48,7 +48,8 @@ py::object new_state(const Pass<T>& pass, bool tuple, const Row& data_of_state) 
   return std::move(result);
 }
 
-Force read_force(py::handle force);
+// Of a call in that precision, which says what instruction sets there are.
+Force read_force(py::handle force, Precision precision);
 index_t read_threads(py::handle threads);  // 0 for None
 TapeMode read_tape_mode(py::handle tape);  // of a Tape, its own
 

@@ -95,10 +95,14 @@ void prepare(Pass<T>& pass, BackwardWork<T>& work, bool need_dx) {
   SequenceJob<T>& job = pass.job;
   const CellFacts& facts = pass.facts();
   const index_t rows = job.batch * job.pitch;
+  const KernelTable<T>& table = pass.weights->table;
+  const index_t dsums =
+      pass.segments.longest() * job.batch * pass.panels() * facts.slots * table.lanes * table.factor_bytes;
   const auto carve = [&](Carver carver) {
     for (int i = 0; i < facts.states; ++i) job.dstate[i] = carver.take<T>(rows);
     job.dhold = job.hold ? carver.take<T>(rows) : nullptr;
     job.doperand = facts.phases > 1 ? carver.take<T>(rows) : nullptr;
+    job.dsums = table.factor_group > 1 ? carver.take<char>(dsums) : nullptr;
     return carver.used();
   };
   work.memory = Block(carve(Carver()));
@@ -192,10 +196,10 @@ py::object finish(Pass<T>& pass, BackwardWork<T>& work, py::handle into) {
 template <class T>
 py::object backward(const Call& call, Tape& tape, Record<T>& record) {
   last_report().copied_inputs = false;
-  const Force force = read_force(call.force);
   const bool need_dx = read_flag(call.need_dx, "need_dx");
   const index_t threads = read_threads(call.threads);
   const KernelTable<T>& table = record.passes[0].weights->table;
+  const Force force = read_force(call.force, precision_of(table.precision));
   if (force.isa && std::strcmp(force.isa, table.isa) != 0)
     value_error("_force", std::string("isa='") + table.isa + "', which ran forward", force.isa);
   if (force.tile_rows > table.tile_rows)
@@ -204,7 +208,7 @@ py::object backward(const Call& call, Tape& tape, Record<T>& record) {
   BackwardWork<T> works[max_passes];
   Pass<T>* passes[max_passes] = {&record.passes[0], &record.passes[1]};
   std::optional<Use> uses[max_passes];
-  std::shared_ptr<const typename WeightsOf<T>::Transposed> transposed[max_passes];
+  std::shared_ptr<const typename WeightsOf<T>::Factors> transposed[max_passes];
   for (int i = 0; i < call.n; ++i) {
     Pass<T>& pass = *passes[i];
     pass.check_version();
@@ -232,6 +236,7 @@ py::object backward(const Call& call, Tape& tape, Record<T>& record) {
     results[i] = finish(*passes[i], works[i], of_direction(call.into, "into", call, i));
     passes[i]->x = py::object();
     passes[i]->weights.reset();
+    passes[i]->rounded.reset();
   }
   if (call.n == 1) return std::move(results[0]);
   return py::make_tuple(std::move(results[0]), std::move(results[1]));

@@ -2,6 +2,7 @@
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -9,6 +10,7 @@
 #include "base/float_mode.hpp"
 #include "base/team.hpp"
 #include "bindings/register.hpp"
+#include "bindings/weights.hpp"
 #include "dispatch/registry.hpp"
 #include "dispatch/report.hpp"
 
@@ -55,8 +57,23 @@ py::list cells() {
   return list;
 }
 
-// Every table this machine can run, best first.
-py::list tables_list() {
+py::list bf16_tables_list() {
+  py::list list;
+  for (const KernelTable<float>* bf16 : tables<float>(Precision::bf16)) {
+    py::dict table, lanes, tile_rows;
+    table["isa"] = bf16->isa;
+    lanes["float32"] = bf16->lanes;
+    tile_rows["float32"] = bf16->tile_rows;
+    table["lanes"] = lanes;
+    table["tile_rows"] = tile_rows;
+    list.append(table);
+  }
+  return list;
+}
+
+// Every table of a precision that this machine can run, best first.
+py::list tables_list(py::handle wanted) {
+  if (read_precision(wanted) == Precision::bf16) return bf16_tables_list();
   const auto both = [](auto f32, auto f64) {
     py::dict by_dtype;
     by_dtype["float32"] = f32;
@@ -90,7 +107,16 @@ py::dict config() {
   result["isa_forced"] = isa_choice().forced;
   result["isa_why"] = isa_choice().why;
   result["isas"] = isas;
-  result["precision"] = py::make_tuple("float32", "float64");
+  py::dict precisions;
+  precisions["float32"] = best_table<float>().isa;
+  precisions["float64"] = best_table<double>().isa;
+  precisions["bf16"] = best_table<float>(Precision::bf16).isa;
+  result["precision"] = precisions;
+  const IsaStatus& instruction = isa_statuses(Precision::bf16).front();
+  const bool has = instruction.name == best_table<float>(Precision::bf16).isa;
+  result["bf16_why"] = has                  ? "vdpbf16ps: " + instruction.why
+                       : instruction.usable ? "emulates vdpbf16ps: " + isa_choice().why
+                                            : "emulates vdpbf16ps: " + instruction.why;
   result["thread_back_end"] = thread_back_end();
   result["threads"] = get_num_threads();
   result["threads_from"] = num_threads_source();
@@ -112,6 +138,7 @@ py::dict last_report_dict() {
   result["call"] = text_or_none(report.call);
   result["isa"] = text_or_none(report.isa);
   result["dtype"] = text_or_none(report.dtype);
+  result["precision"] = text_or_none(report.precision);
   result["cell"] = text_or_none(report.cell);
   result["workers"] = report.workers;
   result["direction_parts"] = report.direction_parts;
@@ -148,6 +175,34 @@ py::array unary_of(const std::string& name, const py::array_t<T, py::array::c_st
   return y;
 }
 
+using Halves = py::array_t<std::uint16_t, py::array::c_style>;
+using Floats = py::array_t<float, py::array::c_style>;
+
+const KernelTable<float>& bf16_table(const std::string& isa, py::ssize_t n) {
+  const KernelTable<float>& table = table_by_name<float>(isa, Precision::bf16);
+  if (n % table.lanes != 0) throw py::value_error("n: expected a multiple of " + std::to_string(table.lanes));
+  return table;
+}
+
+Halves round_bf16(const Floats& x, const std::string& isa) {
+  const KernelTable<float>& table = bf16_table(isa, x.size());
+  Halves y(x.size());
+  const FlushDenormals mode;
+  table.factors.round(x.size(), x.data(), y.mutable_data());
+  return y;
+}
+
+// sums + a0 b0 + a1 b1 of pairs a, b (n, 2).
+Floats dot_bf16(const Halves& a, const Halves& b, const Floats& sums, const std::string& isa) {
+  const KernelTable<float>& table = bf16_table(isa, sums.size());
+  if (a.size() != 2 * sums.size() || b.size() != 2 * sums.size()) throw py::value_error("a, b: expected 2 n elements");
+  Floats result(sums.size());
+  std::copy_n(sums.data(), sums.size(), result.mutable_data());
+  const FlushDenormals mode;
+  table.factors.dot(sums.size(), a.data(), b.data(), result.mutable_data());
+  return result;
+}
+
 std::vector<IsaStatus> statuses_from(const py::list& list) {
   std::vector<IsaStatus> statuses;
   for (const py::handle& item : list) {
@@ -168,12 +223,15 @@ void register_config(py::module_& module) {
   module.def("get_num_threads", get_num_threads);
   module.def("config", config);
   module.def("cells", cells);
-  module.def("tables", tables_list);
+  module.def("tables", tables_list, py::arg("precision") = py::none());
   module.def("last_report", last_report_dict);
 
   // For the tests.
   module.def("_unary", unary_of<float>, py::arg("name"), py::arg("x").noconvert(), py::arg("isa") = "");
   module.def("_unary", unary_of<double>, py::arg("name"), py::arg("x").noconvert(), py::arg("isa") = "");
+  module.def("_round_bf16", round_bf16, py::arg("x").noconvert(), py::arg("isa"));
+  module.def("_dot_bf16", dot_bf16, py::arg("a").noconvert(), py::arg("b").noconvert(), py::arg("sums").noconvert(),
+             py::arg("isa"));
   module.def("_cgroup_cpu_quota", cgroup_cpu_quota, py::arg("root"));
   module.def(
       "_choose_isa",

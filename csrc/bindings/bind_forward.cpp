@@ -20,7 +20,7 @@ struct Call {
   int n;         // directions
   bool reverse;  // of the first; the second is the other way round
   py::handle cell, x, state, extra, lengths, mask, masked, resets, x_scale, h_scale, zoneout, sequences, tape, out,
-      threads, force;
+      threads, precision, force;
 };
 
 // Argument i of a pair, or the argument itself where there is one direction; None stays None.
@@ -33,21 +33,34 @@ py::handle of_direction(py::handle object, Name name, const Call& call, int i) {
 
 Name name_of(const char* name, const Call& call, int i) { return call.n == 1 ? Name(name) : Name(name, i); }
 
+// Weights have their precision; of arrays the argument says it.
+Precision precision_of_call(py::handle wanted, const WeightArguments* weights, int n) {
+  const Precision precision = read_precision(wanted);
+  for (int i = 0; i < n; ++i) {
+    if (!weights[i].given) continue;
+    if (!wanted.is_none() && weights[i].given->precision != precision)
+      value_error("precision", "None, as the weights say it", describe(wanted));
+    return weights[i].given->precision;
+  }
+  return precision;
+}
+
 template <class T>
-const KernelTable<T>& choose_table(const Force& force, const WeightArguments* weights, int n) {
+const KernelTable<T>& choose_table(const Force& force, Precision precision, const WeightArguments* weights, int n) {
   const KernelTable<T>* table = nullptr;
   for (int i = 0; i < n; ++i) {
     if (!weights[i].given) continue;
     const auto& typed = static_cast<const WeightsOf<T>&>(*weights[i].given);
+    const auto text = [](const KernelTable<T>& t) { return std::string(t.isa) + " and " + t.precision; };
     if (table && table != &typed.table)
-      value_error(weights[i].W_x_name, std::string("weights packed for ") + table->isa, typed.table.isa);
+      value_error(weights[i].W_x_name, "weights packed for " + text(*table), text(typed.table));
     table = &typed.table;
   }
   if (table && force.isa && std::strcmp(table->isa, force.isa) != 0)
     value_error("_force", std::string("isa='") + table->isa + "', which the weights are packed for", force.isa);
   if (table) return *table;
-  if (!force.isa) return best_table<T>();
-  return table_by_name<T>(force.isa);
+  if (!force.isa) return best_table<T>(precision);
+  return table_by_name<T>(force.isa, precision);
 }
 
 template <class T>
@@ -118,7 +131,8 @@ class ForwardCall {
   ForwardCall(const Call& call, WeightArguments* weights)
       : call_(call),
         weights_(weights),
-        force_(read_force(call.force)),
+        precision_(precision_of_call(call.precision, weights, call.n)),
+        force_(read_force(call.force, precision_)),
         table_(checked_table()),
         kernels_(find_cell(table_, call.cell, "cell")) {}
 
@@ -146,7 +160,8 @@ class ForwardCall {
         type_error("x", std::string(text_of(weights_[i].given->dtype)) + ", the dtype of the weights",
                    describe(call_.x));
     }
-    const KernelTable<T>& table = choose_table<T>(force_, weights_, call_.n);
+    check_precision(precision_, dtype_of<T>, "x", call_.x);
+    const KernelTable<T>& table = choose_table<T>(force_, precision_, weights_, call_.n);
     if (force_.tile_rows > table.tile_rows)
       value_error("_force", "tile_rows up to " + std::to_string(table.tile_rows), std::to_string(force_.tile_rows));
     return table;
@@ -309,6 +324,7 @@ class ForwardCall {
 
   const Call& call_;
   WeightArguments* const weights_;
+  const Precision precision_;
   const Force force_;
   const KernelTable<T>& table_;
   const CellKernels<T>& kernels_;
@@ -331,8 +347,8 @@ py::object dispatch(const Call& call, WeightArguments* weights) {
 
 PyObject* forward_one(PyObject*, PyObject* const* arguments, Py_ssize_t n) {
   return guarded([&]() -> py::object {
-    constexpr Py_ssize_t expected = 20;
-    if (n != expected) throw py::type_error("_engine.forward takes exactly 20 arguments");
+    constexpr Py_ssize_t expected = 21;
+    if (n != expected) throw py::type_error("_engine.forward takes exactly 21 arguments");
     const auto a = [&](int i) { return py::handle(arguments[i]); };
     WeightArguments weights{a(2), a(3), a(4), "W_x", "W_h", "b", as_weights(a(2))};
     const Call call{"forward", 1,     read_flag(a(11), "reverse"),
@@ -341,7 +357,7 @@ PyObject* forward_one(PyObject*, PyObject* const* arguments, Py_ssize_t n) {
                     a(9),      a(10), a(12),
                     a(13),     a(14), a(15),
                     a(16),     a(17), a(18),
-                    a(19)};
+                    a(19),     a(20)};
     return dispatch(call, &weights);
   });
 }
@@ -362,22 +378,22 @@ WeightArguments read_pair_member(py::handle object, Name name) {
 
 PyObject* forward_both(PyObject*, PyObject* const* arguments, Py_ssize_t n) {
   return guarded([&]() -> py::object {
-    constexpr Py_ssize_t expected = 18;
-    if (n != expected) throw py::type_error("_engine.forward_both takes exactly 18 arguments");
+    constexpr Py_ssize_t expected = 19;
+    if (n != expected) throw py::type_error("_engine.forward_both takes exactly 19 arguments");
     const auto a = [&](int i) { return py::handle(arguments[i]); };
     WeightArguments weights[2] = {read_pair_member(a(2), "forward_weights"),
                                   read_pair_member(a(3), "backward_weights")};
-    const Call call{"forward_both", 2,     false, a(0),  a(1),  a(4),  a(5),  a(6),  a(7), a(8),
-                    a(9),           a(10), a(11), a(12), a(13), a(14), a(15), a(16), a(17)};
+    const Call call{"forward_both", 2,     false, a(0),  a(1),  a(4),  a(5),  a(6),  a(7),  a(8),
+                    a(9),           a(10), a(11), a(12), a(13), a(14), a(15), a(16), a(17), a(18)};
     return dispatch(call, weights);
   });
 }
 
 PyMethodDef forward_definition = {"forward", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(forward_one)),
-                                  METH_FASTCALL, "See pyrnn.ops.forward; all 20 arguments, by position."};
+                                  METH_FASTCALL, "See pyrnn.ops.forward; all 21 arguments, by position."};
 PyMethodDef forward_both_definition = {"forward_both",
                                        reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(forward_both)),
-                                       METH_FASTCALL, "See pyrnn.ops.forward_both; all 18 arguments, by position."};
+                                       METH_FASTCALL, "See pyrnn.ops.forward_both; all 19 arguments, by position."};
 
 }  // namespace
 

@@ -77,7 +77,7 @@ class StreamOf final : public AnyStream {
     job.x = data_of<T>(x);
     job.y = data_of<T>(y);
     job.y_b = y_b;
-    job.weights = pass_.weights->packed();
+    pass_.refresh_weights();
     if (release_gil_) {
       const GilRelease released;
       run();

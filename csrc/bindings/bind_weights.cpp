@@ -30,7 +30,8 @@ PlainWeights<T> read_weights(const CellFacts& facts, py::handle W_x, py::handle 
 
 template <class T>
 WeightsOf<T>::WeightsOf(const KernelTable<T>& table_, const CellKernels<T>& kernels_, const PlainWeights<T>& plain)
-    : AnyWeights(dtype_of<T>, kernels_.facts, plain.inputs(), plain.units(), static_cast<bool>(plain.b)),
+    : AnyWeights(dtype_of<T>, precision_of(table_.precision), kernels_.facts, plain.inputs(), plain.units(),
+                 static_cast<bool>(plain.b)),
       table(table_),
       kernels(kernels_),
       master(kernels_.packed_size(plain.inputs(), plain.units()) * static_cast<index_t>(sizeof(T))) {
@@ -45,17 +46,20 @@ void WeightsOf<T>::set(const PlainWeights<T>& plain) {
 }
 
 template <class T>
-std::shared_ptr<const typename WeightsOf<T>::Transposed> WeightsOf<T>::transposed() {
+template <class Fill>
+std::shared_ptr<const typename WeightsOf<T>::Factors> WeightsOf<T>::derive(std::shared_ptr<Factors>& latest,
+                                                                           index_t x_size, index_t h_size,
+                                                                           const Fill& fill) {
   const std::lock_guard<std::mutex> lock(mutex);
   const std::uint64_t now = version.load();
   if (latest && latest->version == now) return latest;
   // A copy that another call still reads is left to it.
   if (!latest || latest.use_count() > 1) {
     latest.reset();
-    auto fresh = std::make_shared<Transposed>();
+    auto fresh = std::make_shared<Factors>();
     const auto carve = [&](Carver carver) {
-      fresh->x = carver.take<T>(kernels.transposed_x_size(inputs, units));
-      fresh->h = carver.take<T>(kernels.transposed_h_size(units));
+      fresh->x = carver.take<char>(x_size * table.factor_bytes);
+      fresh->h = carver.take<char>(h_size * table.factor_bytes);
       return carver.used();
     };
     fresh->memory = Block(carve(Carver()));
@@ -63,8 +67,20 @@ std::shared_ptr<const typename WeightsOf<T>::Transposed> WeightsOf<T>::transpose
     latest = std::move(fresh);
   }
   latest->version = now;
-  kernels.transpose(inputs, units, packed(), latest->x, latest->h);
+  fill(*latest);
   return latest;
+}
+
+template <class T>
+std::shared_ptr<const typename WeightsOf<T>::Factors> WeightsOf<T>::transposed() {
+  return derive(latest_transposed, kernels.transposed_x_size(inputs, units), kernels.transposed_h_size(units),
+                [&](const Factors& to) { kernels.transpose(inputs, units, packed(), to.x, to.h); });
+}
+
+template <class T>
+std::shared_ptr<const typename WeightsOf<T>::Factors> WeightsOf<T>::rounded() {
+  return derive(latest_rounded, kernels.factors_size(inputs, units), 0,
+                [&](const Factors& to) { kernels.round(inputs, units, packed(), to.x); });
 }
 
 template <class T>
@@ -95,12 +111,26 @@ std::shared_ptr<AnyWeights> as_weights(py::handle object) {
   return object.cast<std::shared_ptr<AnyWeights>>();
 }
 
+Precision read_precision(py::handle precision) {
+  if (precision.is_none()) return Precision::of_dtype;
+  const char* const names[] = {"bf16"};
+  if (!PyUnicode_Check(precision.ptr()) || PyUnicode_CompareWithASCIIString(precision.ptr(), names[0]) != 0)
+    value_error("precision", "None or 'bf16'", describe(precision));
+  return Precision::bf16;
+}
+
+void check_precision(Precision precision, Dtype dtype, Name name, py::handle array) {
+  if (precision == Precision::bf16 && dtype != Dtype::float32)
+    type_error(name, "float32, as precision='bf16' has sums of float32", describe(array));
+}
+
 namespace {
 
 template <class T>
 std::shared_ptr<AnyWeights> make_weights(py::handle cell, py::handle W_x, py::handle W_h, py::handle b,
-                                         py::handle isa) {
-  const KernelTable<T>& table = isa.is_none() ? best_table<T>() : table_by_name<T>(isa.cast<std::string>());
+                                         Precision precision, py::handle isa) {
+  const KernelTable<T>& table =
+      isa.is_none() ? best_table<T>(precision) : table_by_name<T>(isa.cast<std::string>(), precision);
   const CellKernels<T>& kernels = find_cell(table, cell, "cell");
   return std::make_shared<WeightsOf<T>>(table, kernels,
                                         read_weights<T>(kernels.facts, W_x, W_h, b, "W_x", "W_h", "b", "W_x"));
@@ -145,16 +175,23 @@ py::object part(AnyWeights& weights, int which) {
 
 void register_weights(py::module_& module) {
   py::class_<AnyWeights, std::shared_ptr<AnyWeights>>(module, "Weights")
-      .def(py::init([](py::handle cell, py::handle W_x, py::handle W_h, py::handle b, py::handle isa) {
-             return float_dtype(W_x, "W_x") == Dtype::float32 ? make_weights<float>(cell, W_x, W_h, b, isa)
-                                                              : make_weights<double>(cell, W_x, W_h, b, isa);
-           }),
-           py::arg("cell"), py::arg("W_x"), py::arg("W_h"), py::arg("b") = py::none(), py::kw_only(),
-           py::arg("_isa") = py::none())
+      .def(py::init(
+               [](py::handle cell, py::handle W_x, py::handle W_h, py::handle b, py::handle wanted, py::handle isa) {
+                 const Dtype dtype = float_dtype(W_x, "W_x");
+                 const Precision precision = read_precision(wanted);
+                 check_precision(precision, dtype, "W_x", W_x);
+                 return dtype == Dtype::float32 ? make_weights<float>(cell, W_x, W_h, b, precision, isa)
+                                                : make_weights<double>(cell, W_x, W_h, b, precision, isa);
+               }),
+           py::arg("cell"), py::arg("W_x"), py::arg("W_h"), py::arg("b") = py::none(),
+           py::arg("precision") = py::none(), py::kw_only(), py::arg("_isa") = py::none())
       .def_property_readonly("cell", [](const AnyWeights& w) { return w.facts.name; })
       .def_property_readonly("inputs", [](const AnyWeights& w) { return w.inputs; })
       .def_property_readonly("units", [](const AnyWeights& w) { return w.units; })
       .def_property_readonly("dtype", [](const AnyWeights& w) { return py::dtype(text_of(w.dtype)); })
+      .def_property_readonly(
+          "precision",
+          [](const AnyWeights& w) { return w.precision == Precision::bf16 ? py::object(py::str("bf16")) : py::none(); })
       .def_property_readonly("version", [](const AnyWeights& w) { return w.version.load(); })
       .def_property_readonly("flat", [](const py::object& self) { return flat_view(self.cast<AnyWeights&>(), self); })
       .def_property_readonly("W_x", [](AnyWeights& w) { return part(w, 0); })

@@ -1,6 +1,7 @@
 // One direction of one call: its job for the kernels and the memory behind it.
 #pragma once
 
+#include <algorithm>
 #include <cstring>
 #include <memory>
 #include <stdexcept>
@@ -36,6 +37,7 @@ struct SharedInputs {
 template <class T>
 struct Pass {
   std::shared_ptr<WeightsOf<T>> weights;
+  std::shared_ptr<const typename WeightsOf<T>::Factors> rounded;  // where products multiply no Reals
   std::uint64_t weights_version = 0;
   bool weights_given = false;  // by the caller, as Weights
   py::object x;                // keeps job.x alive
@@ -51,6 +53,11 @@ struct Pass {
   const CellFacts& facts() const { return weights->kernels.facts; }
   index_t lanes() const { return weights->table.lanes; }
   index_t panels() const { return (job.units + lanes() - 1) / lanes(); }
+  // D rounded up to whole groups of factors.
+  index_t padded_inputs() const {
+    const index_t group = weights->table.factor_group;
+    return (job.inputs + group - 1) / group * group;
+  }
   // Where a state after `step` steps lies.
   const T* state_at(int i, index_t step) const {
     return job.state[i] + (job.keep ? step - job.kept_begin : step & 1) * job.batch * job.pitch;
@@ -61,6 +68,8 @@ struct Pass {
       throw std::runtime_error("tape: its weights have changed since forward; run forward again");
   }
 
+  // Points the job to the weights as they are now.
+  void refresh_weights();
   // In this order: what the call is about, the segments, the memory.
   void describe(std::shared_ptr<WeightsOf<T>> new_weights, const SharedInputs<T>& shared, bool reverse, bool keep,
                 index_t hoisted_steps);
@@ -149,14 +158,17 @@ index_t Pass<T>::carve_steps(Carver carver, bool keep) {
   const CellFacts& cell = facts();
   const index_t rows = (keep ? segments.longest() : 1) * job.batch;
   const index_t states = (keep ? segments.longest() + 1 : 2) * job.batch * job.pitch;
+  const bool rounds = weights->table.factor_group > 1;
+  const index_t item = weights->table.factor_bytes;
+  const index_t x_rows = keep ? rows : std::max<index_t>(job.hoisted_steps, 1) * job.batch;
   job.keep = keep;
-  job.x_scaled = scales_x ? carver.take<T>(rows * job.inputs) : nullptr;
+  job.x_factors = rounds || scales_x ? carver.take<char>(x_rows * padded_inputs() * item) : nullptr;
   for (int i = 0; i < cell.states; ++i) job.state[i] = carver.take<T>(states);
-  job.operand[0] = scales_h ? carver.take<T>(states) : nullptr;
-  for (int phase = 1; phase < cell.phases; ++phase) job.operand[phase] = carver.take<T>(rows * job.pitch);
+  job.operand[0] = rounds || scales_h ? carver.take<char>(states * item) : nullptr;
+  for (int phase = 1; phase < cell.phases; ++phase) job.operand[phase] = carver.take<char>(rows * job.pitch * item);
   const bool slots = keep || cell.phases > 1;
   job.slots = slots ? carver.take<T>(rows * panels() * cell.slots * lanes()) : nullptr;
-  job.hoisted = scales_x && !keep ? nullptr : hoisted;
+  job.hoisted = hoisted;
   return carver.used();
 }
 
@@ -185,10 +197,8 @@ void Pass<T>::fill(const SharedInputs<T>& shared, const DirectionInputs<T>& own)
   copy(job.resets, shared.resets.data, rows);
   if (own.x_scale)
     copy_rows(const_cast<T*>(job.x_scale), job.inputs, own.x_scale.data, own.x_scale.stride[0], job.batch, job.inputs);
-  if (own.h_scale) {
+  if (own.h_scale)
     pad_rows(const_cast<T*>(job.h_scale), job.pitch, own.h_scale.data, own.h_scale.stride[0], job.batch, job.units);
-    pad_rows<T>(job.operand[0], job.pitch, nullptr, 0, job.batch, job.units);
-  }
   for (int i = 0; i < facts().states; ++i) {
     pad_rows(job.state[i], job.pitch, own.state[i].data, own.state[i].stride[0], job.batch, job.units);
     if (job.zoneout[i] && !(i > 0 && own.zoneout_shared)) {
@@ -200,9 +210,19 @@ void Pass<T>::fill(const SharedInputs<T>& shared, const DirectionInputs<T>& own)
 }
 
 template <class T>
+void Pass<T>::refresh_weights() {
+  job.weights = weights->packed();
+  job.factors = job.weights;
+  if (weights->table.factor_group == 1) return;
+  if (!rounded || rounded->version != weights->version.load()) rounded = weights->rounded();
+  job.factors = rounded->x;
+}
+
+template <class T>
 void Pass<T>::describe(std::shared_ptr<WeightsOf<T>> new_weights, const SharedInputs<T>& shared, bool reverse,
                        bool keep, index_t hoisted_steps) {
   weights = std::move(new_weights);
+  rounded.reset();
   weights_version = weights->version.load();
   keeps = keep;
   job = {};
@@ -213,7 +233,7 @@ void Pass<T>::describe(std::shared_ptr<WeightsOf<T>> new_weights, const SharedIn
   job.pitch = pitch_of<T>(job.units, lanes());
   job.reverse = reverse;
   job.hold = shared.hold;
-  job.weights = weights->packed();
+  refresh_weights();
   if (keep) x = shared.x.owner;
   x_batch_major = shared.x.batch_major;
   job.x = shared.x.data;
@@ -236,7 +256,6 @@ index_t Pass<T>::bytes_with(index_t blocks_each, const SharedInputs<T>& shared, 
 
 template <class T>
 void Pass<T>::allocate(const SharedInputs<T>& shared, const DirectionInputs<T>& own, Block recycled) {
-  if (own.x_scale && !keeps) job.hoisted_steps = 0;
   bytes = bytes_with(segments.blocks_each, shared, own);
   memory = recycled.bytes() >= bytes ? std::move(recycled) : Block(bytes);
   carve(Carver(memory.data()), shared, own);

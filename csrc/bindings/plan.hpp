@@ -17,7 +17,7 @@ struct Split {
 
 struct Work {
   index_t directions, steps, batch, inputs, units;
-  index_t gates, phases, lanes, tile_rows, element_bytes;
+  index_t gates, phases, lanes, tile_rows, element_bytes, factor_group;
   bool backward;
 };
 
@@ -34,7 +34,8 @@ inline double estimate_ns(const Work& work, const Split& split) {
   const double tiles = up((work.batch + split.batch - 1) / split.batch, work.tile_rows);
   const double all_panels = up(work.units, work.lanes);
   const double panels = up((work.units + work.lanes - 1) / work.lanes, split.units);
-  const double vectors = static_cast<double>(work.inputs + work.units) * static_cast<double>(work.gates);  // a panel
+  const double depth = static_cast<double>(work.inputs + work.units) / static_cast<double>(work.factor_group);
+  const double vectors = depth * static_cast<double>(work.gates);  // a panel
   const double bytes = vectors * panels * static_cast<double>(work.lanes * work.element_bytes);
   const double load = bytes > second_level_bytes  ? third_level_cycles
                       : bytes > first_level_bytes ? second_level_cycles

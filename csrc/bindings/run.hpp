@@ -30,8 +30,9 @@ struct Force {
 template <class T>
 Work work_of(const KernelTable<T>& table, const CellFacts& facts, index_t directions, index_t steps, index_t batch,
              index_t inputs, index_t units, bool backward) {
-  return {directions,   steps,       batch,           inputs,    units,   facts.gates,
-          facts.phases, table.lanes, table.tile_rows, sizeof(T), backward};
+  return {directions,         steps,        batch,       inputs,          units,
+          facts.gates,        facts.phases, table.lanes, table.tile_rows, sizeof(T),
+          table.factor_group, backward};
 }
 
 constexpr double keep_gil_ns = 20e3;
@@ -67,6 +68,7 @@ class SequenceRunner {
     report.call = call;
     report.isa = table.isa;
     report.dtype = text_of(dtype_of<T>);
+    report.precision = table.precision;
     report.cell = first.facts().name;
     report.tile_rows = static_cast<int>(force.tile_rows);
     report.copied_inputs = copied;

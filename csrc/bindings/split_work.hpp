@@ -48,6 +48,7 @@ struct Runner {
     report = Report{};
     report.call = call;
     report.dtype = text_of(dtype_of<T>);
+    report.precision = report.dtype;
     report.isa = table->isa;
     report.copied_inputs = copied;
   }

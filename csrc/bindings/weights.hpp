@@ -1,8 +1,9 @@
-// Packed weights: one master in the layout of a kernel table, transposed copies built where backward asks for them.
+// Packed weights: one master in the layout of a kernel table, copies derived from it where a call asks for them.
 #pragma once
 
 #include <atomic>
 #include <cstdint>
+#include <cstring>
 #include <memory>
 #include <mutex>
 
@@ -15,13 +16,15 @@ namespace pyrnn::bindings {
 
 // What Python's Weights holds, whatever the dtype.
 struct AnyWeights {
-  AnyWeights(Dtype dtype_, const CellFacts& facts_, index_t inputs_, index_t units_, bool has_bias_)
-      : dtype(dtype_), facts(facts_), inputs(inputs_), units(units_), has_bias(has_bias_) {}
+  AnyWeights(Dtype dtype_, Precision precision_, const CellFacts& facts_, index_t inputs_, index_t units_,
+             bool has_bias_)
+      : dtype(dtype_), precision(precision_), facts(facts_), inputs(inputs_), units(units_), has_bias(has_bias_) {}
   virtual ~AnyWeights() = default;
   AnyWeights(const AnyWeights&) = delete;
   AnyWeights& operator=(const AnyWeights&) = delete;
 
   const Dtype dtype;
+  const Precision precision;
   const CellFacts& facts;
   const index_t inputs, units;
   const bool has_bias;
@@ -44,16 +47,18 @@ template <class T>
 struct WeightsOf final : AnyWeights {
   WeightsOf(const KernelTable<T>& table_, const CellKernels<T>& kernels_, const PlainWeights<T>& plain);
 
-  struct Transposed {
+  // Factors that are derived from one version of the packed weights.
+  struct Factors {
     Block memory;
     std::uint64_t version;
-    T *x, *h;
+    void *x, *h;
   };
 
   void set(const PlainWeights<T>& plain);
   T* packed() const { return static_cast<T*>(master.data()); }
   index_t packed_size() const { return kernels.packed_size(inputs, units); }
-  std::shared_ptr<const Transposed> transposed();
+  std::shared_ptr<const Factors> transposed();
+  std::shared_ptr<const Factors> rounded();  // all in x; only where the table says that they have a size
 
   const KernelTable<T>& table;
   const CellKernels<T>& kernels;
@@ -61,7 +66,11 @@ struct WeightsOf final : AnyWeights {
  private:
   Block master;
   std::mutex mutex;  // held with the GIL, so a fork finds it free
-  std::shared_ptr<Transposed> latest;
+  std::shared_ptr<Factors> latest_transposed, latest_rounded;
+
+  template <class Fill>
+  std::shared_ptr<const Factors> derive(std::shared_ptr<Factors>& latest, index_t x_size, index_t h_size,
+                                        const Fill& fill);
 };
 
 // Copies of the parts of an array in the packed layout.
@@ -76,6 +85,13 @@ Unpacked<T> unpack(const CellKernels<T>& kernels, index_t inputs, index_t units,
 
 template <class T>
 const CellKernels<T>& find_cell(const KernelTable<T>& table, py::handle cell, Name name);
+
+Precision read_precision(py::handle precision);  // None or "bf16"
+// TypeError where bf16 meets float64.
+void check_precision(Precision precision, Dtype dtype, Name name, py::handle array);
+inline Precision precision_of(const char* name) {
+  return std::strcmp(name, "bf16") == 0 ? Precision::bf16 : Precision::of_dtype;
+}
 
 // A Weights argument, or null where the object is something else.
 std::shared_ptr<AnyWeights> as_weights(py::handle object);

@@ -7,7 +7,8 @@ namespace pyrnn {
 struct Report {
   const char* call = nullptr;  // "forward", "backward", "forward_both", "stream_step", ...
   const char* isa = nullptr;
-  const char* dtype = nullptr;  // "float32", "float64"
+  const char* dtype = nullptr;      // "float32", "float64"
+  const char* precision = nullptr;  // of the products: the dtype, or "bf16"
   const char* cell = nullptr;
   int workers = 0;  // direction_parts * batch_parts * unit_parts
   int direction_parts = 0;

@@ -1,6 +1,8 @@
 // Products of rows with packed column blocks, and of columns with rows, built on the register tile.
 // They know neither cells nor time: rows are lists of pointers.
-//   columns   [ceil(N / L)][K][L]   block n holds columns n * L .. n * L + L of a (K, N) matrix, zero past N
+//   columns   [ceil(N / L)][K / g][L][g]   block n holds columns n * L .. n * L + L of a (K, N) matrix, zero past N,
+//                                          in groups of g = factor_group of its K rows
+// Rows and columns are Factors; K, and where the runs of a row begin and end, are multiples of g.
 #pragma once
 
 #include "gemm/tile.hpp"
@@ -15,9 +17,9 @@ struct RowRuns {
 // out[r] = rows[r] * columns, or += ; times scale[r] element by element where there is a scale.
 // A chain starts from `first` (N values, the same for all rows), from what out holds (`resume`), or from 0.
 struct RowProduct {
-  const Real* const* rows;
+  const Factor* const* rows;
   RowRuns runs;
-  const Real* columns;
+  const Factor* columns;
   index_t K;                          // rows of a column block
   index_t column_first, column_step;  // the block's row that a run begins at: column_first + run * column_step
   Real* const* out;
@@ -39,13 +41,13 @@ PYRNN_INLINE void product_tile(const RowProduct& product, index_t row, index_t b
       const Real* start = product.resume ? product.out[row + r] : product.first;
       sums[r][q][0] = start ? Vec::load(start + at, width) : Vec::zero();
     }
-  const Real* columns = product.columns + (block * product.K + product.column_first) * lanes;
+  const Factor* columns = product.columns + (block * product.K + product.column_first) * lanes;
   for (index_t i = 0; i < product.runs.count; ++i, columns += product.column_step * lanes) {
-    const Real* run[R];
+    const Factor* run[R];
 #pragma GCC unroll 8
     for (int r = 0; r < R; ++r) run[r] = product.rows[row + r] + product.runs.first + i * product.runs.stride;
-    accumulate<Identity<1>>(sums, run, columns, lanes, product.K * lanes, product.runs.length,
-                            ahead.after(i * product.runs.length));
+    accumulate<Identity<1>>(sums, run, columns, lanes * factor_group, product.K * lanes, groups_of(product.runs.length),
+                            ahead.after(i * groups_of(product.runs.length)));
   }
 #pragma GCC unroll 8
   for (int r = 0; r < R; ++r)
@@ -66,7 +68,7 @@ inline void multiply_rows(const RowProduct& product, index_t n_rows, index_t max
                           index_t block_end, bool other = false) {
   const index_t block_size = product.K * lanes;
   const Sweep sweep(ceil_div(block_end - block_begin, max_tile_panels),
-                    block_size * (block_end - block_begin) * index_t{sizeof(Real)}, other);
+                    block_size * (block_end - block_begin) * index_t{sizeof(Factor)}, other);
   for (index_t i = 0; i < sweep.groups; ++i) {
     const index_t block = block_begin + sweep.group(i) * max_tile_panels;
     const index_t end = min_of(block + max_tile_panels, block_end);
@@ -78,16 +80,17 @@ inline void multiply_rows(const RowProduct& product, index_t n_rows, index_t max
       index_t b = block;
       for (; b + Q <= end; b += Q) product_tile<R, Q>(product, row, b, ahead);
       for (; b < end; ++b) product_tile<R, 1>(product, row, b, ahead);
-      ahead = ahead.after(product.K);
+      ahead = ahead.after(groups_of(product.K));
     });
   }
 }
 
-// total[(k + r) * total_row + place[n] * L + lane] = or += sum over i of columns[i][k + r] * rows[i][offset + n * L +
-// lane], for places inside a row of `width`; each sum one chain in row order that starts from 0.
+// total[(k + r) * total_row + place[n] * L + lane] = or += sum over i of columns[i] group k + r * rows[i][offset] block
+// n, for places inside a row of `width`; each sum one chain in row order that starts from 0. In bf16, rows and columns
+// are pairs of what is multiplied: [K][2] and [N][L][2].
 struct OuterProduct {
-  const Real* const* columns;
-  const Real* const* rows;
+  const Factor* const* columns;
+  const Factor* const* rows;
   index_t n_rows, offset;
   Real* total;
   index_t total_row;
@@ -104,16 +107,16 @@ PYRNN_INLINE void outer_tile(const OuterProduct& product, index_t k) {
 #pragma GCC unroll 8
     for (int n = 0; n < N; ++n) sums[r][n] = Vec::zero();
   for (index_t i = 0; i < product.n_rows; ++i) {
-    const Real* row = product.rows[i] + product.offset;
-    const Real* column = product.columns[i] + k;
-    Vec block[N];
+    const Factor* row = product.rows[i] + product.offset;
+    const Factor* column = product.columns[i] + k * factor_group;
+    Factors block[N];
 #pragma GCC unroll 8
-    for (int n = 0; n < N; ++n) block[n] = Vec::load(row + n * lanes);
+    for (int n = 0; n < N; ++n) block[n] = Factors::load(row + n * lanes * factor_group);
 #pragma GCC unroll 8
     for (int r = 0; r < R; ++r) {
-      const Vec a = Vec::set1(column[r]);
+      const Factors a = Factors::broadcast(column + r * factor_group);
 #pragma GCC unroll 8
-      for (int n = 0; n < N; ++n) sums[r][n] = fma(a, block[n], sums[r][n]);
+      for (int n = 0; n < N; ++n) sums[r][n] = dot(a, block[n], sums[r][n]);
     }
   }
 #pragma GCC unroll 8

@@ -1,9 +1,10 @@
 // The register tile: the inner loops of every product, on accumulators that stay in registers.
-// A tile has R rows, Q panels side by side and A sums a panel; each sum is one chain of FMAs in k order.
+// A tile has R rows, Q panels side by side and A sums a panel; each sum is one chain of FMAs in k order, or in bf16
+// one chain of dot products of pairs.
 #pragma once
 
 #include "kernel_table.hpp"
-#include "simd/vec.hpp"
+#include "simd/factors.hpp"
 
 namespace pyrnn::PYRNN_NS {
 
@@ -11,7 +12,7 @@ namespace pyrnn::PYRNN_NS {
 #define PYRNN_INLINE_LAMBDA __attribute__((always_inline))
 
 constexpr index_t lanes = Vec::lanes;
-constexpr index_t line_elements = 64 / sizeof(Real);
+constexpr index_t line_factors = 64 / sizeof(Factor);
 
 // What a second-level cache surely holds beside the rows that pass.
 constexpr index_t second_level_bytes = 768 << 10;
@@ -28,17 +29,17 @@ struct Sweep {
   index_t next(index_t i) const { return group(i + 1 < groups ? i + 1 : i); }
 };
 
-// Weights that later tiles read, fetched into the second-level cache a line with every k of a tile. Where that cache
-// holds all of them anyway, the same line is fetched again and again, which costs nothing.
+// Weights that later tiles read, fetched into the second-level cache a line with every group of a tile. Where that
+// cache holds all of them anyway, the same line is fetched again and again, which costs nothing.
 struct Ahead {
-  const Real* at;
+  const Factor* at;
   index_t step;
 
-  Ahead(const Real* first, bool exceeds_cache) : at(first), step(exceeds_cache ? line_elements : 0) {}
-  // Past what a tile of k_end fetches.
-  PYRNN_INLINE Ahead after(index_t k_end) const {
+  Ahead(const Factor* first, bool exceeds_cache) : at(first), step(exceeds_cache ? line_factors : 0) {}
+  // Past what a tile of so many groups fetches.
+  PYRNN_INLINE Ahead after(index_t groups) const {
     Ahead rest = *this;
-    rest.at += k_end * step;
+    rest.at += groups * step;
     return rest;
   }
 };
@@ -99,26 +100,26 @@ PYRNN_INLINE void for_row_tiles(index_t n, index_t max_rows, const Tile& tile) {
 }
 static_assert(tile_rows <= 6, "for_row_tiles knows heights up to 6");
 
-// sums[r][q][Map::sum(n)] += a[r][k] * w[k * w_k + q * w_q + n * L] for k in order, n < N.
+// sums[r][q][Map::sum(n)] += a[r] group k * w[k * w_k + q * w_q] block n, for groups k in order, n < N.
 // Map::sum(n) says which sum block n of the weights adds to; Map::blocks is N.
 template <class Map, int R, int Q, int A>
-PYRNN_INLINE void accumulate(Vec (&sums)[R][Q][A], const Real* const (&a)[R], const Real* w, index_t w_k, index_t w_q,
-                             index_t k_end, Ahead ahead) {
+PYRNN_INLINE void accumulate(Vec (&sums)[R][Q][A], const Factor* const (&a)[R], const Factor* w, index_t w_k,
+                             index_t w_q, index_t groups, Ahead ahead) {
   constexpr int N = Map::blocks;
-  for (index_t k = 0; k < k_end; ++k) {
+  for (index_t k = 0; k < groups; ++k) {
     __builtin_prefetch(ahead.at + k * ahead.step, 0, 2);
-    Vec block[Q][N];
+    Factors block[Q][N];
 #pragma GCC unroll 8
     for (int q = 0; q < Q; ++q)
 #pragma GCC unroll 8
-      for (int n = 0; n < N; ++n) block[q][n] = Vec::load(w + k * w_k + q * w_q + n * lanes);
+      for (int n = 0; n < N; ++n) block[q][n] = Factors::load(w + k * w_k + q * w_q + n * lanes * factor_group);
 #pragma GCC unroll 8
     for (int r = 0; r < R; ++r) {
-      const Vec a_rk = Vec::set1(a[r][k]);
+      const Factors a_rk = Factors::broadcast(a[r] + k * factor_group);
 #pragma GCC unroll 8
       for (int q = 0; q < Q; ++q)
 #pragma GCC unroll 8
-        for (int n = 0; n < N; ++n) sums[r][q][Map::sum(n)] = fma(a_rk, block[q][n], sums[r][q][Map::sum(n)]);
+        for (int n = 0; n < N; ++n) sums[r][q][Map::sum(n)] = dot(a_rk, block[q][n], sums[r][q][Map::sum(n)]);
     }
   }
 }

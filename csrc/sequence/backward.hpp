@@ -1,5 +1,5 @@
 // BPTT over the steps of a sequence, latest first: the cell's adjoint unit by unit, then the product with W_h^T.
-// It leaves the gradients of the sums in the slots; gradients of x and of the weights come from them afterwards.
+// It leaves the gradients of the sums; those of x and of the weights come from them afterwards.
 #pragma once
 
 #include "sequence/rows.hpp"
@@ -68,7 +68,8 @@ struct Backward {
       step.dnext_operand = Vec::load(job.doperand + unit);
     }
     if constexpr (L::phases > 1) {
-      step.operand = Vec::load(operand_row(job, s, b) + p * lanes);
+      const Vec h = step.prev[0];
+      step.operand = job.h_scale && !cut ? h * Vec::load(job.h_scale + unit) : h;
       step.doperand = Vec::zero();
     }
     Cell::template backward<phase>(step);
@@ -77,11 +78,15 @@ struct Backward {
                                   : step.doperand + step.dprev[0];
 #pragma GCC unroll 4
     for (int i = 0; i < L::states; ++i) step.dprev[i].store(job.dstate[i] + unit);
-    // A later phase may also leave gradients for an earlier one, in slots that the earlier one does not read.
+    Factor* gradients = gradients_row<Cell>(job, s, b) + p * L::slot_row;
+    // A later phase may also leave gradients for an earlier one, in slots that the earlier one does not read but hands
+    // on.
 #pragma GCC unroll 8
-    for (int k = 0; k < L::slots; ++k)
-      if (phase == last_phase || (k >= facts.first_slot && k < facts.first_slot + facts.sums))
-        step.slot[k].store(slots + k * lanes);
+    for (int k = 0; k < L::slots; ++k) {
+      if (phase != last_phase && (k < facts.first_slot || k >= facts.first_slot + facts.sums)) continue;
+      store_factors(step.slot[k], gradients + k * lanes);
+      if constexpr (factor_group > 1 && phase > 0) step.slot[k].store(slots + k * lanes);
+    }
   }
 
   // Gradient of what the phase multiplied: into dstate (phase 0) or doperand.
@@ -92,19 +97,20 @@ struct Backward {
     const index_t column_first = (H::run_first() - L::first_h_slot) * lanes;
     const index_t max_rows = share.tile_rows ? share.tile_rows : tile_rows;
     constexpr index_t group = 60;
-    const Real *slots[group], *scale[group];
+    const Factor* gradients[group];
+    const Real* scale[group];
     Real* out[group];
     for (index_t first = 0; first < n_rows; first += group) {
       const index_t n = min_of(group, n_rows - first);
       for (index_t i = 0; i < n; ++i) {
         const index_t b = rows[first + i];
-        slots[i] = slots_row<Cell>(job, s, b);
+        gradients[i] = gradients_row<Cell>(job, s, b);
         out[i] = (phase == 0 ? job.dstate[0] : job.doperand) + b * job.pitch;
         if (job.h_scale) scale[i] = job.h_scale + b * job.pitch;
       }
       const bool scaled = phase == 0 && job.h_scale;
-      multiply_rows({slots, runs, job.transposed_h, L::transposed_rows(job.units), column_first, L::weight_row, out,
-                     nullptr, false, scaled ? scale : nullptr, phase == 0, job.pitch},
+      multiply_rows({gradients, runs, static_cast<const Factor*>(job.transposed_h), L::transposed_rows(job.units),
+                     column_first, L::weight_row, out, nullptr, false, scaled ? scale : nullptr, phase == 0, job.pitch},
                     n, max_rows, panels.begin, panels.end, s & 1);
     }
   }

@@ -27,6 +27,10 @@ struct Forward {
     return Vec::load(row + at.p * lanes);
   }
 
+  PYRNN_INLINE Vec scaled_h(Vec h, Place at) const {
+    return job.h_scale ? h * Vec::load(job.h_scale + at.b * job.pitch + at.p * lanes) : h;
+  }
+
   PYRNN_INLINE void store_states(const Step& step, Place at) const {
     const index_t t = time_of(job, s), unit = at.p * lanes;
     Vec next[L::states];
@@ -39,10 +43,7 @@ struct Forward {
       }
       next[i].store(job.state[i] + state_offset(job, s + 1, at.b) + unit);
     }
-    if (job.h_scale) {
-      const Vec scale = Vec::load(job.h_scale + at.b * job.pitch + unit);
-      (next[0] * scale).store(job.operand[0] + state_offset(job, s + 1, at.b) + unit);
-    }
+    if (copies_h(job)) store_operand(job, scaled_h(next[0], at), h_copy(job, s + 1, at.b), at.p);
     if (job.y) {
       Real* y = job.y + t * job.y_t + at.b * job.y_b + unit;
       const index_t n = units_in_panel(job.units, at.p);
@@ -62,7 +63,7 @@ struct Forward {
     Step step;
 #pragma GCC unroll 4
     for (int i = 0; i < L::states; ++i) step.prev[i] = load_state(i, at);
-    if constexpr (L::phases > 1) step.operand = Vec::load(operand_row(job, s, b) + p * lanes);
+    if constexpr (L::phases > 1) step.operand = at.cut ? Vec::zero() : scaled_h(step.prev[0], at);
     Real* slots = job.slots ? slots_row<Cell>(job, s, b) + p * L::slot_row : nullptr;
 #pragma GCC unroll 8
     for (int k = 0; k < facts.first_slot; ++k) step.slot[k] = Vec::load(slots + k * lanes);
@@ -72,7 +73,7 @@ struct Forward {
       for (int k = facts.first_slot; k < facts.first_slot + facts.sums; ++k) step.slot[k].store(slots + k * lanes);
     }
     if constexpr (phase + 1 < L::phases) {
-      step.next_operand.store(job.operand[phase + 1] + (kept_step(job, s) * job.batch + b) * job.pitch + p * lanes);
+      store_operand(job, step.next_operand, later_operand(job, phase + 1, s, b), p);
     } else {
       store_states(step, at);
     }
@@ -90,8 +91,6 @@ struct Forward {
   PYRNN_INLINE void tile(index_t first_row, index_t p, Ahead ahead) const {
     constexpr int A = Cell::phases[phase].sums;
     using H = PhaseMap<Cell, phase, false>;
-    const index_t panel_size = L::panel_size(job.inputs, job.units);
-    const Real* panel = job.weights + p * panel_size;
     Vec sums[R][Q][A];
     if (job.hoisted) {
 #pragma GCC unroll 8
@@ -102,16 +101,17 @@ struct Forward {
           for (int a = 0; a < A; ++a)
             sums[r][q][a] = Vec::load(hoisted_sums<Cell, phase>(job, s, rows[first_row + r], p + q) + a * lanes);
     } else {
-      const Real* x[R];
+      const Factor* x[R];
 #pragma GCC unroll 8
       for (int r = 0; r < R; ++r) x[r] = x_row(job, s, rows[first_row + r]);
-      input_sums<Cell, phase>(sums, job, x, panel, ahead);
+      input_sums<Cell, phase>(sums, job, x, p, ahead);
     }
-    const Real* operand[R];
+    const Factor* operand[R];
 #pragma GCC unroll 8
     for (int r = 0; r < R; ++r) operand[r] = phase_operand_row(job, phase, s, rows[first_row + r]);
-    accumulate<H>(sums, operand, panel + (L::bias_rows + job.inputs) * L::weight_row + H::offset, L::weight_row,
-                  panel_size, job.units, ahead.after(job.inputs));
+    accumulate<H>(sums, operand, weight_factors<Cell>(job, p) + padded(job.inputs) * L::weight_row + H::group_offset,
+                  L::group_row, L::factor_panel_size(job.inputs, job.units), groups_of(job.units),
+                  ahead.after(groups_of(job.inputs)));
     Vec finished[R][Q][A];
 #pragma GCC unroll 8
     for (int r = 0; r < R; ++r)
@@ -130,13 +130,12 @@ struct Forward {
     const index_t tiles = ceil_div(n_rows, max_rows);
     const index_t lowest = tiles ? n_rows / tiles : 1;
     const index_t width = panels_of_tile(static_cast<int>(lowest), A);
-    const index_t panel_size = L::panel_size(job.inputs, job.units);
-    const Sweep sweep(ceil_div(panels.end - panels.begin, width),
-                      (panels.end - panels.begin) * panel_size * index_t{sizeof(Real)}, s & 1);
+    const index_t bytes = L::factor_panel_size(job.inputs, job.units) * index_t{sizeof(Factor)};
+    const Sweep sweep(ceil_div(panels.end - panels.begin, width), (panels.end - panels.begin) * bytes, s & 1);
     for (index_t i = 0; i < sweep.groups; ++i) {
       const index_t p = panels.begin + sweep.group(i) * width;
       const index_t p_end = min_of(p + width, panels.end);
-      Ahead ahead(job.weights + (panels.begin + sweep.next(i) * width) * panel_size, sweep.exceeds_cache);
+      Ahead ahead(weight_factors<Cell>(job, panels.begin + sweep.next(i) * width), sweep.exceeds_cache);
       for_row_tiles(n_rows, max_rows, [&](auto height, index_t row) {
         constexpr int R = decltype(height)::value;
         constexpr int Q = panels_of_tile(R, A);
@@ -144,7 +143,7 @@ struct Forward {
         if constexpr (Q > 1)
           for (; q + Q <= p_end; q += Q) tile<phase, R, Q>(row, q, ahead);
         for (; q < p_end; ++q) tile<phase, R, 1>(row, q, ahead);
-        ahead = ahead.after(job.inputs + job.units);
+        ahead = ahead.after(groups_of(job.inputs) + groups_of(job.units));
       });
     }
     meet(share);
@@ -165,7 +164,7 @@ struct Forward {
       Real* to = job.state[i] + state_offset(job, s + 1, b);
       for (index_t u = begin; u < end; u += lanes) Vec::load(from + u).store(to + u);
     }
-    if (job.h_scale) scale_state_row(s + 1, b, panels);
+    if (copies_h(job)) copy_state_row(s + 1, b, panels);
     if (!job.y) return;
     const index_t t = time_of(job, s);
     const bool held = job.hold && s > 0 && !cut && !is_padding(job, t, b);
@@ -174,32 +173,31 @@ struct Forward {
     for (index_t u = begin; u < min_of(end, job.units); ++u) y[u] = previous[u];
   }
 
-  void scale_inputs() const {
-    for (index_t i = share.unit_part; i < n_rows; i += share.unit_parts) scale_input_row(job, s, rows[i]);
+  void copy_inputs() const {
+    for (index_t i = share.unit_part; i < n_rows; i += share.unit_parts) copy_input_row(job, s, rows[i]);
     meet(share);
   }
 
   // The operand that enters step `at`, from the state.
-  void scale_state_row(index_t at, index_t b, PanelRange panels) const {
+  void copy_state_row(index_t at, index_t b, PanelRange panels) const {
     const Real* h = job.state[0] + state_offset(job, at, b);
-    Real* operand = job.operand[0] + state_offset(job, at, b);
-    for (index_t u = panels.begin * lanes; u < panels.end * lanes; u += lanes)
-      (Vec::load(h + u) * Vec::load(job.h_scale + b * job.pitch + u)).store(operand + u);
+    for (index_t p = panels.begin; p < panels.end; ++p)
+      store_operand(job, scaled_h(Vec::load(h + p * lanes), {b, p, false}), h_copy(job, at, b), p);
   }
 
-  void scale_first_state(PanelRange panels) const {
-    for (index_t b = share.batch_begin; b < share.batch_end; ++b) scale_state_row(s, b, panels);
+  void copy_first_state(PanelRange panels) const {
+    for (index_t b = share.batch_begin; b < share.batch_end; ++b) copy_state_row(s, b, panels);
     meet(share);
   }
 };
 
 template <class Cell>
-void forward_step(const Job& job, const Share& share, PanelRange panels, index_t s) {
+void forward_step(const Job& job, const Share& share, PanelRange panels, index_t s, bool first) {
   auto* rows = static_cast<std::int32_t*>(share.scratch);
   const index_t n_rows = active_rows(job, share, s, rows);
   const Forward<Cell> step{job, share, rows, n_rows, s};
-  if (job.h_scale && s == job.kept_begin) step.scale_first_state(panels);
-  if (job.x_scale && !job.hoisted) step.scale_inputs();
+  if (copies_h(job) && first) step.copy_first_state(panels);
+  if (copies_x(job) && !job.hoisted) step.copy_inputs();
   if (n_rows < share.batch_end - share.batch_begin) {
     const index_t t = time_of(job, s);
     for (index_t b = share.batch_begin; b < share.batch_end; ++b)
@@ -215,7 +213,7 @@ void forward_steps(const Job* job, const Share* share, index_t s_begin, index_t 
   for (index_t first = s_begin; first < s_end; first += group) {
     const index_t last = min_of(first + group, s_end);
     if (job->hoisted) hoist_inputs<Cell>(*job, *share, panels, first, last);
-    for (index_t s = first; s < last; ++s) forward_step<Cell>(*job, *share, panels, s);
+    for (index_t s = first; s < last; ++s) forward_step<Cell>(*job, *share, panels, s, s == s_begin);
   }
 }
 

@@ -1,5 +1,5 @@
 // Gradients that wait until backward is through: dx, dW and db as products over all steps and rows,
-// from the gradients of the sums that backward left in the slots.
+// from the gradients of the sums that backward left.
 #pragma once
 
 #include "sequence/rows.hpp"
@@ -15,14 +15,48 @@ constexpr index_t block_rows = 256;
 inline index_t weight_block_steps(index_t batch) { return max_of(1, ceil_div(block_rows, max_of(batch, 1))); }
 inline index_t weight_blocks(const Job& job) { return ceil_div(job.steps, weight_block_steps(job.batch)); }
 
-// Pointers to the rows of a block: gradients of sums, x, and one operand a phase.
-inline index_t max_pointer_rows(index_t batch) { return block_rows + batch; }
+inline index_t max_block_rows(index_t batch) { return padded(block_rows + batch); }
+
+// What a worker of weight_gradients needs: pointers to the rows of a block (gradients of sums, x, one operand a phase)
+// and, where factors come in groups, the rows turned into rows of groups, the gradients of one panel at a time.
+template <class Cell>
+struct BlockScratch {
+  static constexpr index_t lists = 3 + Layout<Cell>::phases;
+
+  static index_t list_bytes(index_t batch) {
+    return ceil_div(lists * max_block_rows(batch) * static_cast<index_t>(sizeof(Factor*)), 64) * 64;
+  }
+  static index_t bytes(index_t batch, index_t inputs, index_t units) {
+    const index_t widths = Layout<Cell>::slot_row + inputs + Layout<Cell>::phases * units;
+    const index_t factors = factor_group > 1 ? max_block_rows(batch) * widths : 0;
+    return list_bytes(batch) + factors * static_cast<index_t>(sizeof(Factor));
+  }
+};
 
 template <class Cell>
-index_t scratch_bytes(index_t, index_t batch, index_t, index_t) {
+index_t scratch_bytes(index_t, index_t batch, index_t inputs, index_t units) {
   const index_t rows_list = ceil_div(batch * static_cast<index_t>(sizeof(std::int32_t)), 64) * 64;
-  const index_t lists = 2 + Layout<Cell>::phases;
-  return max_of(rows_list, lists * max_pointer_rows(batch) * static_cast<index_t>(sizeof(Real*)));
+  return max_of(rows_list, BlockScratch<Cell>::bytes(batch, inputs, units));
+}
+
+// Elements [first, first + width) of pairs of rows as rows of pairs: out[i][k][j] = rows[2 i + j][first + k]. An odd
+// last row is paired with zeros.
+inline void pair_rows(const Factor* const* rows, index_t n_rows, index_t first, index_t width, Factor* out) {
+  for (index_t i = 0; i < n_rows; i += 2, out += 2 * width) {
+    const Factor* even = rows[i] + first;
+    if (i + 1 < n_rows) {
+      const Factor* odd = rows[i + 1] + first;
+      for (index_t k = 0; k < width; ++k) {
+        out[2 * k] = even[k];
+        out[2 * k + 1] = odd[k];
+      }
+    } else {
+      for (index_t k = 0; k < width; ++k) {
+        out[2 * k] = even[k];
+        out[2 * k + 1] = Factor(0);
+      }
+    }
+  }
 }
 
 struct Slice {
@@ -42,7 +76,8 @@ void input_gradients(const Job* job_pointer, const Share* share, index_t t_begin
   const RowRuns runs{L::first_x_slot * lanes, L::weight_row, L::slot_row, L::panels(job.units)};
   const index_t max_rows = share->tile_rows ? share->tile_rows : tile_rows;
   const Slice slice = worker_slice((t_end - t_begin) * B, *share);
-  const Real *slots[dx_group_rows], *scale[dx_group_rows];
+  const Factor* gradients[dx_group_rows];
+  const Real* scale[dx_group_rows];
   Real* out[dx_group_rows];
   const index_t n_rows = slice.end - slice.begin, groups = ceil_div(n_rows, dx_group_rows);
   for (index_t group = 0; group < groups; ++group) {
@@ -52,15 +87,15 @@ void input_gradients(const Job* job_pointer, const Share* share, index_t t_begin
       const index_t t = t_begin + i / B, b = i % B;
       Real* dx = job.dx + t * job.dx_t + b * job.dx_b;
       if (is_active(job, t, b)) {
-        slots[n] = slots_row<Cell>(job, step_of(job, t), b);
+        gradients[n] = gradients_row<Cell>(job, step_of(job, t), b);
         if (job.x_scale) scale[n] = job.x_scale + b * job.inputs;
         out[n++] = dx;
       } else {
         for (index_t d = 0; d < job.inputs; ++d) dx[d] = Real(0);
       }
     }
-    multiply_rows({slots, runs, job.transposed_x, L::transposed_rows(job.units), 0, L::weight_row, out, nullptr, false,
-                   job.x_scale ? scale : nullptr, false, job.inputs},
+    multiply_rows({gradients, runs, static_cast<const Factor*>(job.transposed_x), L::transposed_rows(job.units), 0,
+                   L::weight_row, out, nullptr, false, job.x_scale ? scale : nullptr, false, job.inputs},
                   n, max_rows, 0, ceil_div(job.inputs, lanes));
   }
 }
@@ -69,28 +104,64 @@ void input_gradients(const Job* job_pointer, const Share* share, index_t t_begin
 // are numbered in the order of the steps.
 template <class Cell>
 struct BlockRows {
-  index_t n = 0;
-  const Real** slots;
-  const Real** x;
-  const Real** operands[Layout<Cell>::phases];
+  using L = Layout<Cell>;
+  index_t n = 0;             // rows
+  const Factor** gradients;  // of the sums
+  const Factor** x;
+  const Factor** operands[L::phases];
+  const Factor** panel;  // groups of rows of gradients of one panel
+  Factor* panel_factors;
 
   BlockRows(const Job& job, const Share& share, index_t block) {
-    const index_t capacity = max_pointer_rows(job.batch), steps = weight_block_steps(job.batch);
+    const index_t capacity = max_block_rows(job.batch), steps = weight_block_steps(job.batch);
     const index_t by_time = job.reverse ? weight_blocks(job) - 1 - block : block;
-    slots = static_cast<const Real**>(share.scratch);
-    x = slots + capacity;
-    for (int phase = 0; phase < Layout<Cell>::phases; ++phase) operands[phase] = slots + (2 + phase) * capacity;
+    gradients = static_cast<const Factor**>(share.scratch);
+    x = gradients + capacity;
+    panel = x + capacity;
+    for (int phase = 0; phase < L::phases; ++phase) operands[phase] = panel + (1 + phase) * capacity;
     for (index_t t = by_time * steps; t < min_of((by_time + 1) * steps, job.steps); ++t) {
       const index_t s = step_of(job, t);
       for (index_t b = 0; b < job.batch; ++b) {
         if (!is_active(job, t, b)) continue;
-        slots[n] = slots_row<Cell>(job, s, b);
+        gradients[n] = gradients_row<Cell>(job, s, b);
         x[n] = x_row(job, s, b);
-        for (int phase = 0; phase < Layout<Cell>::phases; ++phase)
-          operands[phase][n] = phase_operand_row(job, phase, s, b);
+        for (int phase = 0; phase < L::phases; ++phase) operands[phase][n] = phase_operand_row(job, phase, s, b);
         ++n;
       }
     }
+    if constexpr (factor_group > 1) pair_columns(job, share);
+  }
+
+  index_t groups() const { return groups_of(n); }
+
+  // The gradients of panel p, for products over rows; returns where they begin in the rows of `panel`.
+  index_t select_panel(index_t p) {
+    if constexpr (factor_group == 1) {
+      panel = gradients;
+      return p * L::slot_row;
+    }
+    pair_rows(gradients, n, p * L::slot_row, L::slot_row, panel_factors);
+    return 0;
+  }
+
+ private:
+  void pair_columns(const Job& job, const Share& share) {
+    const index_t rows = max_block_rows(job.batch);
+    void* memory = static_cast<char*>(share.scratch) + BlockScratch<Cell>::list_bytes(job.batch);
+    panel_factors = static_cast<Factor*>(memory);
+    Factor* factors = panel_factors + rows * L::slot_row;
+    point_to_groups(panel, panel_factors, L::slot_row);
+    for (int i = 0; i <= L::phases; ++i) {
+      const Factor** columns = i == 0 ? x : operands[i - 1];
+      const index_t width = i == 0 ? job.inputs : job.units;
+      pair_rows(columns, n, 0, width, factors);
+      point_to_groups(columns, factors, width);
+      factors += rows * width;
+    }
+  }
+
+  void point_to_groups(const Factor** pointers, const Factor* factors, index_t width) const {
+    for (index_t i = 0; i < groups(); ++i) pointers[i] = factors + i * factor_group * width;
   }
 };
 
@@ -98,24 +169,30 @@ template <class Cell>
 struct WeightGradients {
   using L = Layout<Cell>;
   const Job& job;
-  const BlockRows<Cell>& rows;
+  BlockRows<Cell>& rows;
   bool add;  // to the total; the first block that backward meets starts it instead
 
   // Rows k of a part of dW in panel p: the gates whose gradients lie in slots [first, first + count).
   template <int first, int count, bool of_x>
-  void part(const Real* const* columns, Slice k, index_t p, Real* total) const {
+  void part(const Factor* const* columns, Slice k, index_t offset, Real* total) const {
     static constexpr GatesOfSlots<Cell, first, count, of_x> gates;
-    add_outer_product<count>({columns, rows.slots, rows.n, p * L::slot_row + first * lanes, total, L::weight_row,
-                              gates.gate, L::weight_row, add},
+    add_outer_product<count>({columns, rows.panel, rows.groups(), offset + first * lanes * factor_group, total,
+                              L::weight_row, gates.gate, L::weight_row, add},
                              k.begin, k.end);
   }
 
-  // db: one sum a slot, then a row of biases for the x part and, where there are two, for the h part.
-  void bias(index_t p, Real* total) const {
+  // db: one sum a slot, as of an input that is always 1, then a row of biases for the x part and, where there are two,
+  // for the h part.
+  void bias(index_t offset, Real* total) const {
+    Factor one[lanes];
+    store_factors(Vec::set1(Real(1)), one);
     Vec sums[L::slots];
     for (int k = 0; k < L::slots; ++k) sums[k] = Vec::zero();
-    for (index_t i = 0; i < rows.n; ++i)
-      for (int k = 0; k < L::slots; ++k) sums[k] = sums[k] + Vec::load(rows.slots[i] + p * L::slot_row + k * lanes);
+    for (index_t i = 0; i < rows.groups(); ++i)
+      for (int k = 0; k < L::slots; ++k) {
+        const Factors row = Factors::load(rows.panel[i] + offset + k * lanes * factor_group);
+        sums[k] = dot(Factors::broadcast(one), row, sums[k]);
+      }
     for (int row = 0; row < L::bias_rows; ++row)
       for (int g = 0; g < L::gates; ++g) {
         Real* at = total + row * L::weight_row + g * lanes;
@@ -125,21 +202,22 @@ struct WeightGradients {
   }
 
   template <int phase = 0>
-  void recurrent(Slice k, index_t p, Real* total) const {
+  void recurrent(Slice k, index_t offset, Real* total) const {
     using H = PhaseMap<Cell, phase, false>;
-    part<H::run_first(), H::blocks, false>(rows.operands[phase], k, p, total);
-    if constexpr (phase + 1 < L::phases) recurrent<phase + 1>(k, p, total);
+    part<H::run_first(), H::blocks, false>(rows.operands[phase], k, offset, total);
+    if constexpr (phase + 1 < L::phases) recurrent<phase + 1>(k, offset, total);
   }
 
   // Rows [begin, end) of panel p in the packed layout: biases, x part, h part.
   void panel_rows(index_t p, index_t begin, index_t end) const {
     Real* panel = job.dweights + p * L::panel_size(job.inputs, job.units);
     const index_t x_first = L::bias_rows, h_first = x_first + job.inputs;
-    if (begin == 0 && end > 0) bias(p, panel);
+    const index_t offset = rows.select_panel(p);
+    if (begin == 0 && end > 0) bias(offset, panel);
     const Slice x{max_of(begin, x_first) - x_first, min_of(end, h_first) - x_first};
-    if (x.begin < x.end) part<L::first_x_slot, L::gates, true>(rows.x, x, p, panel + x_first * L::weight_row);
+    if (x.begin < x.end) part<L::first_x_slot, L::gates, true>(rows.x, x, offset, panel + x_first * L::weight_row);
     const Slice h{max_of(begin, h_first) - h_first, end - h_first};
-    if (h.begin < h.end) recurrent(h, p, panel + h_first * L::weight_row);
+    if (h.begin < h.end) recurrent(h, offset, panel + h_first * L::weight_row);
   }
 };
 
@@ -149,7 +227,7 @@ void weight_gradients(const Job* job, const Share* share, index_t block_begin, i
   const index_t rows_a_panel = L::weight_rows(job->inputs, job->units);
   const Slice slice = worker_slice(L::panels(job->units) * rows_a_panel, *share);
   for (index_t block = block_end - 1; block >= block_begin; --block) {
-    const BlockRows<Cell> rows(*job, *share, block);
+    BlockRows<Cell> rows(*job, *share, block);
     const bool first_met = block == weight_blocks(*job) - 1;
     if (rows.n == 0 && !first_met) continue;
     const WeightGradients<Cell> gradients{*job, rows, !first_met};

@@ -35,7 +35,7 @@ PYRNN_INLINE Vec first_sum(const Real* panel, int sum) {
 
 // Biases, then x in k order.
 template <class Cell, int phase, int R, int Q, int A>
-PYRNN_INLINE void input_sums(Vec (&sums)[R][Q][A], const Job& job, const Real* const (&x)[R], const Real* panel,
+PYRNN_INLINE void input_sums(Vec (&sums)[R][Q][A], const Job& job, const Factor* const (&x)[R], index_t p,
                              Ahead ahead) {
   using L = Layout<Cell>;
   using X = PhaseMap<Cell, phase, true>;
@@ -44,18 +44,28 @@ PYRNN_INLINE void input_sums(Vec (&sums)[R][Q][A], const Job& job, const Real* c
   for (int q = 0; q < Q; ++q)
 #pragma GCC unroll 8
     for (int a = 0; a < A; ++a) {
-      const Vec first = first_sum<Cell, phase>(panel + q * panel_size, a);
+      const Vec first = first_sum<Cell, phase>(job.weights + (p + q) * panel_size, a);
 #pragma GCC unroll 8
       for (int r = 0; r < R; ++r) sums[r][q][a] = first;
     }
-  accumulate<X>(sums, x, panel + L::bias_rows * L::weight_row + X::offset, L::weight_row, panel_size, job.inputs,
-                ahead);
+  accumulate<X>(sums, x, weight_factors<Cell>(job, p) + X::group_offset, L::group_row,
+                L::factor_panel_size(job.inputs, job.units), groups_of(job.inputs), ahead);
 }
 
-inline void scale_input_row(const Job& job, index_t s, index_t b) {
+// x of one row as it is multiplied, the last group filled up with zeros.
+inline void copy_input_row(const Job& job, index_t s, index_t b) {
   const Real* x = job.x + time_of(job, s) * job.x_t + b * job.x_b;
-  Real* scaled = job.x_scaled + (kept_step(job, s) * job.batch + b) * job.inputs;
-  for (index_t d = 0; d < job.inputs; ++d) scaled[d] = x[d] * job.x_scale[b * job.inputs + d];
+  const Real* scale = job.x_scale ? job.x_scale + b * job.inputs : nullptr;
+  Factor* copy = x_copy(job, s, b);
+  const index_t whole = job.inputs / lanes * lanes, rest = job.inputs - whole;
+  for (index_t d = 0; d < whole; d += lanes)
+    store_factors(scale ? Vec::load(x + d) * Vec::load(scale + d) : Vec::load(x + d), copy + d);
+  if (rest == 0) return;
+  const Vec last = Vec::load(x + whole, rest);
+  Factor factors[lanes];
+  store_factors(scale ? last * Vec::load(scale + whole, rest) : last, factors);
+  for (index_t d = 0; d < rest; ++d) copy[whole + d] = factors[d];
+  for (index_t d = job.inputs; d < padded(job.inputs); ++d) copy[d] = 0;
 }
 
 template <class Cell, int phase>
@@ -68,19 +78,18 @@ PYRNN_INLINE Real* hoisted_sums(const Job& job, index_t s, index_t b, index_t p)
 template <class Cell>
 struct HoistedTile {
   const Job& job;
-  const Real* const* x;
+  const Factor* const* x;
   Real* const* out;  // the row's sums of panel 0
 
   template <int phase, int R>
   PYRNN_INLINE void run(index_t first_row, index_t p) const {
     using L = Layout<Cell>;
     constexpr Phase facts = Cell::phases[phase];
-    const Real* rows[R];
+    const Factor* rows[R];
 #pragma GCC unroll 8
     for (int r = 0; r < R; ++r) rows[r] = x[first_row + r];
     Vec sums[R][1][facts.sums];
-    input_sums<Cell, phase>(sums, job, rows, job.weights + p * L::panel_size(job.inputs, job.units),
-                            Ahead(job.weights, false));
+    input_sums<Cell, phase>(sums, job, rows, p, Ahead(weight_factors<Cell>(job, p), false));
 #pragma GCC unroll 8
     for (int r = 0; r < R; ++r)
 #pragma GCC unroll 8
@@ -94,7 +103,7 @@ struct HoistedTile {
 template <class Cell>
 void hoist_inputs(const Job& job, const Share& share, PanelRange panels, index_t s_begin, index_t s_end) {
   constexpr index_t group = 96;
-  const Real* x[group];
+  const Factor* x[group];
   Real* out[group];
   index_t n = 0;
   const auto flush = [&] {
@@ -105,10 +114,10 @@ void hoist_inputs(const Job& job, const Share& share, PanelRange panels, index_t
       });
     n = 0;
   };
-  if (job.x_scale) {
+  if (copies_x(job)) {
     for (index_t s = s_begin; s < s_end; ++s)
       for (index_t b = share.batch_begin + share.unit_part; b < share.batch_end; b += share.unit_parts)
-        if (is_active(job, time_of(job, s), b)) scale_input_row(job, s, b);
+        if (is_active(job, time_of(job, s), b)) copy_input_row(job, s, b);
     meet(share);
   }
   for (index_t s = s_begin; s < s_end; ++s)

@@ -21,15 +21,23 @@ inline bool is_cut(const Job& job, index_t s, index_t b) {
   return job.resets[later * job.batch + b] != 0;
 }
 
-// Row b's operand of phase 0 (h, scaled where there is a scale) as it enters step s.
-inline const Real* operand_row(const Job& job, index_t s, index_t b) {
-  if (is_cut(job, s, b)) return job.zeros;
-  return (job.h_scale ? job.operand[0] : job.state[0]) + state_offset(job, s, b);
+// What phase 0 multiplies of row b (h, scaled where there is a scale) as it enters step s.
+inline const Factor* operand_row(const Job& job, index_t s, index_t b) {
+  if (is_cut(job, s, b)) return as_factors(job.zeros);
+  if (copies_h(job)) return h_copy(job, s, b);
+  return as_factors(job.state[0] + state_offset(job, s, b));
 }
 
-inline const Real* phase_operand_row(const Job& job, int phase, index_t s, index_t b) {
-  if (phase == 0) return operand_row(job, s, b);
-  return job.operand[phase] + (kept_step(job, s) * job.batch + b) * job.pitch;
+inline const Factor* phase_operand_row(const Job& job, int phase, index_t s, index_t b) {
+  return phase == 0 ? operand_row(job, s, b) : later_operand(job, phase, s, b);
+}
+
+// Stores panel p of an operand. A last group may have a lane past H, which must be 0 also where infinities made it NaN.
+PYRNN_INLINE void store_operand(const Job& job, Vec operand, Factor* row, index_t p) {
+  store_factors(operand, row + p * lanes);
+  if constexpr (factor_group > 1)
+    if ((p + 1) * lanes > job.units)
+      for (index_t u = job.units; u < padded(job.units); ++u) row[u] = 0;
 }
 
 struct PanelRange {

@@ -12,6 +12,8 @@
 //   abs(a) sqrt(a) copysign(magnitude, sign)
 //   less(a, b) -> Mask, false where unordered; select(mask, if_true, if_false)
 //   bit_and(a, b) bit_or(a, b) shift_left<n>(a) shift_right<n>(a)     on the bits; shifts fill with 0
+//   of float only: set1_bits(bits), add_bits(a, b) as 32-bit integers, store_upper_halves(a, p): 16 bits of each lane,
+//   exact_fma(a, b, c): one rounding on every machine, slowly where there is no instruction
 //   scale(a, n) = a * 2^n                   for whole n, rounded as a product; only where `has_scale`
 //   reduce_add(a) reduce_max(a)             halves are combined, then halves of that: a fixed tree
 #pragma once
@@ -27,14 +29,14 @@
 
 #define PYRNN_INLINE inline __attribute__((always_inline))
 
-#if defined(PYRNN_ISA_AVX512)
+#if defined(PYRNN_ISA_AVX512) || defined(PYRNN_ISA_AVX512BF16)
 #include "simd/vec_avx512.hpp"
 #elif defined(PYRNN_ISA_AVX2)
 #include "simd/vec_avx2.hpp"
 #elif defined(PYRNN_ISA_PORTABLE)
 #include "simd/vec_portable.hpp"
 #else
-#error "define one of PYRNN_ISA_AVX512, PYRNN_ISA_AVX2, PYRNN_ISA_PORTABLE"
+#error "define one of PYRNN_ISA_AVX512BF16, PYRNN_ISA_AVX512, PYRNN_ISA_AVX2, PYRNN_ISA_PORTABLE"
 #endif
 
 namespace pyrnn::PYRNN_NS {

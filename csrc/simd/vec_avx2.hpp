@@ -30,6 +30,9 @@ struct VecOf<float> {
   }
   static PYRNN_INLINE VecOf zero() { return {_mm256_setzero_ps()}; }
   static PYRNN_INLINE VecOf set1(float a) { return {_mm256_set1_ps(a)}; }
+  static PYRNN_INLINE VecOf set1_bits(std::uint32_t a) {
+    return {_mm256_castsi256_ps(_mm256_set1_epi32(static_cast<int>(a)))};
+  }
   static PYRNN_INLINE VecOf load(const float* p) { return {_mm256_loadu_ps(p)}; }
   static PYRNN_INLINE VecOf load(const float* p, index_t n) { return {_mm256_maskload_ps(p, first(n))}; }
   PYRNN_INLINE void store(float* p) const { _mm256_storeu_ps(p, v); }
@@ -108,6 +111,18 @@ template <int n>
 PYRNN_INLINE VecD shift_right(VecD a) {
   return {_mm256_castsi256_pd(_mm256_srli_epi64(_mm256_castpd_si256(a.v), n))};
 }
+
+PYRNN_INLINE VecF add_bits(VecF a, VecF b) {
+  return {_mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(a.v), _mm256_castps_si256(b.v)))};
+}
+// Packing works on halves of the register; quarters 0 and 2 then hold the result.
+PYRNN_INLINE void store_upper_halves(VecF a, std::uint16_t* p) {
+  const __m256i lower = _mm256_srli_epi32(_mm256_castps_si256(a.v), 16);
+  const __m256i packed = _mm256_permute4x64_epi64(_mm256_packus_epi32(lower, lower), 0x08);
+  const __m128i halves = _mm256_castsi256_si128(packed);
+  __builtin_memcpy(p, &halves, sizeof(halves));
+}
+PYRNN_INLINE VecF exact_fma(VecF a, VecF b, VecF c) { return fma(a, b, c); }
 
 PYRNN_INLINE VecF copysign(VecF magnitude, VecF sign) {
   const __m256 sign_bit = _mm256_set1_ps(-0.0f);

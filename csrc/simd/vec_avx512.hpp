@@ -18,7 +18,14 @@
 
 namespace pyrnn::PYRNN_NS {
 
+#if defined(PYRNN_ISA_AVX512BF16)
+#if !defined(__AVX512BF16__)
+#error "PYRNN_ISA_AVX512BF16 needs -mavx512bf16"
+#endif
+constexpr const char* isa_name = "avx512bf16";
+#else
 constexpr const char* isa_name = "avx512";
+#endif
 constexpr int vector_registers = 32;
 constexpr bool fused_multiply_add = true;
 constexpr bool has_scale = true;
@@ -35,6 +42,9 @@ struct VecOf<float> {
   static PYRNN_INLINE Mask first(index_t n) { return static_cast<Mask>((1u << n) - 1u); }
   static PYRNN_INLINE VecOf zero() { return {_mm512_setzero_ps()}; }
   static PYRNN_INLINE VecOf set1(float a) { return {_mm512_set1_ps(a)}; }
+  static PYRNN_INLINE VecOf set1_bits(std::uint32_t a) {
+    return {_mm512_castsi512_ps(_mm512_set1_epi32(static_cast<int>(a)))};
+  }
   static PYRNN_INLINE VecOf load(const float* p) { return {_mm512_loadu_ps(p)}; }
   static PYRNN_INLINE VecOf load(const float* p, index_t n) { return {_mm512_maskz_loadu_ps(first(n), p)}; }
   PYRNN_INLINE void store(float* p) const { _mm512_storeu_ps(p, v); }
@@ -119,6 +129,15 @@ PYRNN_INLINE VecD copysign(VecD magnitude, VecD sign) {
   return {_mm512_castsi512_pd(_mm512_ternarylogic_epi64(_mm512_castpd_si512(magnitude.v), _mm512_castpd_si512(sign.v),
                                                         _mm512_castpd_si512(_mm512_set1_pd(-0.0)), 0xD8))};
 }
+
+PYRNN_INLINE VecF add_bits(VecF a, VecF b) {
+  return {_mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(a.v), _mm512_castps_si512(b.v)))};
+}
+PYRNN_INLINE void store_upper_halves(VecF a, std::uint16_t* p) {
+  const __m256i halves = _mm512_cvtepi32_epi16(_mm512_srli_epi32(_mm512_castps_si512(a.v), 16));
+  __builtin_memcpy(p, &halves, sizeof(halves));
+}
+PYRNN_INLINE VecF exact_fma(VecF a, VecF b, VecF c) { return fma(a, b, c); }
 
 PYRNN_INLINE VecF scale(VecF a, VecF n) { return {_mm512_scalef_ps(a.v, n.v)}; }
 PYRNN_INLINE VecD scale(VecD a, VecD n) { return {_mm512_scalef_pd(a.v, n.v)}; }

@@ -55,6 +55,7 @@ struct VecOf {
 
   static PYRNN_INLINE VecOf zero() { return {Values{}}; }
   static PYRNN_INLINE VecOf set1(T a) { return {a - Values{}}; }
+  static PYRNN_INLINE VecOf set1_bits(std::uint32_t a) { return of_bits(static_cast<std::int32_t>(a) - Bits{}); }
   static PYRNN_INLINE VecOf load(const T* p) {
     VecOf a;
     __builtin_memcpy(&a.v, p, sizeof(a.v));
@@ -190,6 +191,23 @@ template <int n, class T>
 PYRNN_INLINE VecOf<T> shift_right(VecOf<T> a) {
   using Unsigned = typename VecOf<T>::UnsignedBits;
   return {reinterpret_cast<typename VecOf<T>::Values>(reinterpret_cast<Unsigned>(a.v) >> n)};
+}
+
+PYRNN_INLINE VecOf<float> add_bits(VecOf<float> a, VecOf<float> b) {
+  using Unsigned = VecOf<float>::UnsignedBits;
+  return {reinterpret_cast<VecOf<float>::Values>(reinterpret_cast<Unsigned>(a.v) + reinterpret_cast<Unsigned>(b.v))};
+}
+PYRNN_INLINE void store_upper_halves(VecOf<float> a, std::uint16_t* p) {
+  for (int l = 0; l < VecOf<float>::lanes; ++l)
+    p[l] = static_cast<std::uint16_t>(static_cast<std::uint32_t>(a.bits()[l]) >> 16);
+}
+// One rounding also without the instruction: in double the product is exact, and rounding the sum of two floats first
+// to 53 bits changes nothing (Figueroa 1995: 53 >= 2 * 24 + 2).
+PYRNN_INLINE VecOf<float> exact_fma(VecOf<float> a, VecOf<float> b, VecOf<float> c) {
+  if constexpr (fused_multiply_add) return fma(a, b, c);
+  typedef double Wide __attribute__((vector_size(32)));
+  const auto wide = [](VecOf<float> x) { return __builtin_convertvector(x.v, Wide); };
+  return {__builtin_convertvector(wide(a) * wide(b) + wide(c), VecOf<float>::Values)};
 }
 
 PYRNN_INLINE float reduce_add(VecOf<float> a) { return (a.v[0] + a.v[2]) + (a.v[1] + a.v[3]); }

@@ -29,7 +29,7 @@ _SHOWN_SUMS = 10
 
 def add_parser(tasks: Any) -> None:
     """Adds `addition` to the subparsers of `pyrnn`."""
-    from pyrnn.tasks.addition import CELLS, Options
+    from pyrnn.tasks.addition import CELLS, PRECISIONS, Options
     from pyrnn.tasks.sums import TRAINING_SUMS
 
     defaults = Options()
@@ -58,6 +58,9 @@ def add_parser(tasks: Any) -> None:
     network.add_argument("--hidden", type=at_least(1), metavar="N", help=f"units (default: {defaults.hidden})")
     network.add_argument(
         "--layers", type=at_least(1), metavar="N", help=f"recurrent layers of the decoder (default: {defaults.layers})"
+    )
+    network.add_argument(
+        "--precision", choices=list(PRECISIONS), help=f"of its products (default: {defaults.precision})"
     )
     recipe = parser.add_argument_group("training")
     recipe.add_argument("--epochs", type=at_least(1), metavar="N", help=f"(default: {defaults.epochs})")
@@ -114,9 +117,10 @@ def _announce(options: Options) -> None:
 
     training, validation, test = map(len, options.draw())
     threads = pyrnn.get_num_threads()
+    units = f"{options.hidden} units" + (f" in {options.precision}" if options.precision != "float32" else "")
     print(
         f"{training:,} sums to train on, {validation:,} to validate, {test:,} to test; {options.cell} with "
-        f"{options.hidden} units; {threads} thread{'s' if threads > 1 else ''}",
+        f"{units}; {threads} thread{'s' if threads > 1 else ''}",
         flush=True,
     )
 

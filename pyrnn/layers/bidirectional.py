@@ -75,6 +75,7 @@ class Bidirectional(Layer):
             "return_state",
             "zero_output_for_mask",
             "memory_budget",
+            "precision",
         ):
             a, b = getattr(layer, argument), getattr(other, argument)
             if a != b:

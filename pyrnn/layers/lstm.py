@@ -31,6 +31,7 @@ class LSTM(Recurrent):
     zero_output_for_mask: the output of a masked step is 0, not the previous output.
     memory_budget: bytes (or "256MB") that training may keep of a batch, "segments" for as few as possible, "full" for
         all; None leaves it to `fit`. What does not fit is computed again in backward.
+    precision: "bf16" for products of bfloat16, faster where the machine has them; weights and outputs stay float32.
 
     Input (B, T, D). Output (B, H), or (B, T, H) with return_sequences; then h (B, H) and c (B, H) with return_state.
     Weights: kernel (D, 4H), recurrent_kernel (H, 4H), bias (4H); gate order i f g o.

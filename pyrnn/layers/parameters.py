@@ -126,7 +126,7 @@ class RecurrentParameter(Parameter):
 
     def _like(self, arrays: Sequence[Array]) -> ops.Weights:
         W_x, W_h, *b = (np.asarray(array, self.weights.dtype) for array in arrays)
-        return ops.Weights(self.weights.cell, W_x, W_h, b[0] if b else None)
+        return ops.Weights(self.weights.cell, W_x, W_h, b[0] if b else None, self.weights.precision)
 
     def _find_parts(self) -> list[list[slice]]:
         """Where each array lies in the packed vector: pack arrays of ones, twos and threes, and look."""

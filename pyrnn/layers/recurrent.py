@@ -9,7 +9,7 @@ import numpy as np
 
 from pyrnn import initializers, ops
 from pyrnn._engine import cells
-from pyrnn._types import Array, Shape
+from pyrnn._types import Array, Shape, float_dtype
 from pyrnn.layers.base import Call, Layer, check_flag, check_memory_budget, check_positive, check_rank, check_rate
 from pyrnn.layers.parameters import RecurrentParameter
 from pyrnn.utils import next_seed
@@ -37,6 +37,7 @@ class Recurrent(Layer):
         "go_backwards",
         "zero_output_for_mask",
         "memory_budget",
+        "precision",
     )
     unsupported: ClassVar[Mapping[str, tuple[Any, str]]] = {
         "stateful": (False, "use pyrnn.ops.pack(...).stream(), which owns its state, or initial_state="),
@@ -64,6 +65,7 @@ class Recurrent(Layer):
         go_backwards: bool,
         zero_output_for_mask: bool = False,
         memory_budget: int | str | None = None,
+        precision: ops.Precision | None = None,
         **kwargs: Any,
     ) -> None:
         kind = type(self).__name__
@@ -80,6 +82,7 @@ class Recurrent(Layer):
         self.go_backwards = check_flag(kind, "go_backwards", go_backwards)
         self.zero_output_for_mask = check_flag(kind, "zero_output_for_mask", zero_output_for_mask)
         self.memory_budget = check_memory_budget(kind, memory_budget)
+        self.precision = _check_precision(kind, precision, kwargs.get("dtype"))
         self._masked = "zero" if zero_output_for_mask else "hold"
         self._facts = CELLS[self.cell]
         self._states: list[str] = self._facts["states"]
@@ -114,6 +117,7 @@ class Recurrent(Layer):
             self.kernel_initializer((width, columns), self.dtype),
             self.recurrent_initializer((self.units, columns), self.dtype),
             self.initial_bias() if self.use_bias else None,
+            self.precision,
         )
         self.parameter = RecurrentParameter(self.weights, self.use_bias)
         self.parameters = [self.parameter]
@@ -221,3 +225,11 @@ class Recurrent(Layer):
             return dstates[0]
         zeros = call.buffer("zeros", given.shape, self.dtype)
         return tuple(zeros if d is None else self.cast(d) for d in dstates)
+
+
+def _check_precision(kind: str, precision: Any, dtype: Any) -> ops.Precision | None:
+    if precision is not None and precision != "bf16":
+        raise ValueError(f"{kind}: precision: expected None or 'bf16', got {precision!r}")
+    if precision is not None and float_dtype(dtype, kind) != np.float32:
+        raise TypeError(f"{kind}: precision: expected None with dtype float64, got 'bf16', whose sums are float32")
+    return "bf16" if precision is not None else None

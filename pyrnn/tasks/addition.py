@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from pyrnn import saving
 from pyrnn.layers import GRU, LSTM, Dense, Input, Layer, RepeatVector, SimpleRNN
 from pyrnn.models import Sequential, load_model, state_of
+from pyrnn.ops import Precision
 from pyrnn.optimizers import Adam
 from pyrnn.optimizers.schedules import CosineDecay
 from pyrnn.tasks.sums import VOCABULARY, Numbers, Parts, SumFormat, check_samples, draw_parts
@@ -27,6 +28,7 @@ from pyrnn.training import EarlyStopping
 from pyrnn.utils import set_random_seed
 
 CELLS: dict[str, type[LSTM | GRU | SimpleRNN]] = {"lstm": LSTM, "gru": GRU, "rnn": SimpleRNN}
+PRECISIONS: dict[str, Precision | None] = {"float32": None, "bf16": "bf16"}  # as layers know them
 LEARNING_RATE = 2e-3  # falls to 0 along a cosine
 MOST_UNITS = 65_536  # of a layer: its weights already take tens of gigabytes
 
@@ -36,6 +38,7 @@ class Options:
     """The sums, the network and the recipe.
 
     digits, operands, reverse: see `SumFormat`.
+    precision: "float32", or "bf16" for the recurrent layers' products.
     cell: "lstm", "gru" or "rnn"; hidden: units of each layer; layers: recurrent layers of the decoder.
     samples: training sums; None for 45,000, or as many as there are.
     seed: of the draw of the sums, the initial weights and the order of the batches.
@@ -51,10 +54,13 @@ class Options:
     batch_size: int = 32
     samples: int | None = None
     seed: int = 1
+    precision: str = "float32"
 
     def __post_init__(self) -> None:
         if self.cell not in CELLS:
             raise ValueError(f"cell: expected one of {', '.join(CELLS)}, got {self.cell!r}")
+        if self.precision not in PRECISIONS:
+            raise ValueError(f"precision: expected one of {', '.join(PRECISIONS)}, got {self.precision!r}")
         for name in ("hidden", "layers", "epochs", "batch_size"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}: expected at least 1, got {getattr(self, name)}")
@@ -96,12 +102,12 @@ def build_model(options: Options) -> Sequential:
     >>> build_model(Options()).count_params()
     205324
     """
-    recurrent, form = CELLS[options.cell], options.form
+    recurrent, form, precision = CELLS[options.cell], options.form, PRECISIONS[options.precision]
     model = Sequential([Input((form.question_length, len(VOCABULARY)))])
-    model.add(recurrent(options.hidden))
+    model.add(recurrent(options.hidden, precision=precision))
     model.add(RepeatVector(form.answer_length))
     for _ in range(options.layers):
-        model.add(recurrent(options.hidden, return_sequences=True))
+        model.add(recurrent(options.hidden, return_sequences=True, precision=precision))
     model.add(Dense(len(VOCABULARY), activation="softmax"))
     return model
 

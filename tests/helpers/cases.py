@@ -6,7 +6,7 @@ Every value is exact in float32, so that the engine in float and in double and t
 from __future__ import annotations
 
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -67,6 +67,11 @@ VARIANTS: dict[str, frozenset[str]] = {
 }
 
 
+def dtype_of(precision: npt.DTypeLike) -> str:
+    """The dtype of arrays: float32 for "bf16"."""
+    return "float32" if precision == "bf16" else np.dtype(precision).name
+
+
 @dataclass(frozen=True)
 class Case:
     cell: str
@@ -85,8 +90,21 @@ class Case:
         """The positional arguments of `forward` after the cell."""
         return (self.x, self.W_x, self.W_h, self.b, self.state)
 
+    @property
+    def precision(self) -> str | None:
+        """What `ops.Weights` and `ops.pack` must be told."""
+        return self.keywords.get("precision")
+
+    @property
+    def features(self) -> dict[str, Any]:
+        """The keywords that packed weights leave to the call."""
+        return {name: value for name, value in self.keywords.items() if name != "precision"}
+
     def astype(self, dtype: npt.DTypeLike) -> Case:
-        """The same numbers as arrays of another float type."""
+        """The same numbers as arrays of another float type, or for products of "bf16"."""
+        if dtype == "bf16":
+            single = self.astype("float32")
+            return replace(single, keywords={**single.keywords, "precision": "bf16"})
 
         def convert(value: Any) -> Any:
             if isinstance(value, np.ndarray) and value.dtype.kind == "f":
@@ -98,6 +116,7 @@ class Case:
             return value
 
         changed = {name: convert(value) for name, value in vars(self).items() if name not in ("cell", "dims")}
+        changed["keywords"].pop("precision", None)
         return Case(self.cell, self.dims, **changed)
 
 

@@ -6,22 +6,29 @@ from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from pyrnn import _engine, ops, reference
 from pyrnn.reference import CELLS as REFERENCE_CELLS
 
-from .cases import Case, Dims, Floats, make_case, states_of
+from .bf16 import with_rounded_products
+from .cases import Case, Dims, Floats, dtype_of, make_case, states_of
 from .tolerances import assert_close
 
 CELLS: dict[str, dict[str, Any]] = {facts["name"]: facts for facts in _engine.cells()}
 TABLES: dict[str, dict[str, Any]] = {table["isa"]: table for table in _engine.tables()}
 DTYPES = ("float32", "float64")
+PRECISIONS = (*DTYPES, "bf16")
+TABLES_OF = {**dict.fromkeys(DTYPES, TABLES), "bf16": {table["isa"]: table for table in _engine.tables("bf16")}}
 
 
-def lanes(isa: str, dtype: npt.DTypeLike) -> int:
+def lanes(isa: str, dtype: str) -> int:
     """Elements of a vector: the width around which sizes are odd."""
-    return int(TABLES[isa]["lanes"][np.dtype(dtype).name])
+    return int(TABLES_OF[dtype][isa]["lanes"][dtype_of(dtype)])
+
+
+def tile_rows(isa: str, dtype: str) -> int:
+    """The largest height of a register tile."""
+    return int(TABLES_OF[dtype][isa]["tile_rows"][dtype_of(dtype)])
 
 
 class Result(NamedTuple):
@@ -58,32 +65,36 @@ def run_engine(case: Case, *, need_dx: bool = True, **options: Any) -> Result:
     return Result({"y": y, **named_states("state ", facts, state)}, named)
 
 
-def run_reference(case: Case) -> Result:
+def run_reference(case: Case, dtype: str = "float64") -> Result:
+    """In float64; for "bf16" it rounds what it multiplies."""
+    case = with_rounded_products(case) if dtype == "bf16" else case
     facts = CELLS[case.cell]
     y, state, tape = reference.forward(REFERENCE_CELLS[case.cell], *case.forward, **case.keywords)
     gradients = reference.backward(tape, case.dy, case.dstate)
-    return Result(
-        {"y": y, **named_states("state ", facts, state)}, named_gradients(facts, gradients, case.b is not None)
-    )
+    outputs = {"y": y, **named_states("state ", facts, state)}
+    named = named_gradients(facts, gradients, case.b is not None)
+    return Result(*({name: np.asarray(a) for name, a in part.items()} for part in (outputs, named)))
+
+
+def case_and_reference(cell: str, dims: Dims, features: frozenset[str], dtype: str = "float64") -> tuple[Case, Result]:
+    """A float64 case and what the reference for that dtype makes of it; computed once for all kernel tables."""
+    return _case_and_reference(cell, dims, features, "bf16" if dtype == "bf16" else "float64")
 
 
 @cache
-def case_and_reference(cell: str, dims: Dims, features: frozenset[str]) -> tuple[Case, Result]:
-    """A float64 case and what the reference makes of it; computed once for all kernel tables."""
+def _case_and_reference(cell: str, dims: Dims, features: frozenset[str], dtype: str) -> tuple[Case, Result]:
     case = make_case(CELLS[cell], dims, features)
-    return case, run_reference(case)
+    return case, run_reference(case, dtype)
 
 
-def assert_results_close(
-    actual: dict[str, Floats], expected: dict[str, Floats], case: Case, dtype: npt.DTypeLike
-) -> None:
+def assert_results_close(actual: dict[str, Floats], expected: dict[str, Floats], case: Case, dtype: str) -> None:
     """Every array within the tolerance of its dtype and sizes, and of that dtype."""
     T, B, D, H = case.dims
     columns = case.W_x.shape[1]
     terms = {"dx": columns, "dW_x": T * B, "dW_h": T * B, "db": T * B}
     assert actual.keys() == expected.keys()
     for what, array in expected.items():
-        assert actual[what].dtype == dtype, what
+        assert actual[what].dtype == dtype_of(dtype), what
         n = terms.get(what, D + H if what in ("y", "state h", "state c") else H + columns)
         assert_close(actual[what], array, what=what, dtype=dtype, terms=n, steps=T)
 

@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from .cases import FEATURES, Case, Dims, make_case
-from .engine import CELLS, DTYPES, TABLES
+from .engine import CELLS, PRECISIONS, TABLES_OF
 
 # Steps, rows, and inputs and units in lanes L: below, at and above one vector, several vectors, and single elements.
 # The batches take every height of register tile and leave every remainder.
@@ -31,6 +31,7 @@ def draw_call(data: st.DataObject, cell: str, seed: int) -> tuple[Case, str, dic
         )
     )
     features = data.draw(st.frozensets(st.sampled_from(FEATURES)), label="features")
-    isa, dtype = data.draw(st.sampled_from(list(TABLES))), data.draw(st.sampled_from(DTYPES))
+    dtype = data.draw(st.sampled_from(PRECISIONS))
+    isa = data.draw(st.sampled_from(list(TABLES_OF[dtype])))
     threads = data.draw(st.integers(1, 3), label="threads")
     return make_case(CELLS[cell], dims, features, seed), dtype, {"threads": threads, "_force": {"isa": isa}}
