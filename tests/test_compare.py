@@ -80,7 +80,7 @@ def training(problem):
         (["--shapes", "3x0x5x7"], "or sizes such as 20x8x16x32, got '3x0x5x7'"),
         (["--shapes", "3x2x5x7", "--off"], "--off: expected --shapes by name"),
         (["--train", "--infer"], "argument --infer: not allowed with argument --train"),
-        (["--parts", "grid,all"], "argument --parts: expected some of grid,streaming,steps,threads,"),
+        (["--parts", "grid,all"], "argument --parts: expected some of grid,streaming,steps,bf16,threads,"),
         (["--rounds", "0"], "argument --rounds: expected a number of at least 1, got '0'"),
         (["--wheel", "nowhere.whl"], "--wheel: expected a file, got nowhere.whl"),
     ],

@@ -85,18 +85,18 @@ inline void multiply_rows(const RowProduct& product, index_t n_rows, index_t max
   }
 }
 
-// total[(k + r) * total_row + place[n] * L + lane] = or += sum over i of columns[i] group k + r * rows[i][offset] block
-// n, for places inside a row of `width`; each sum one chain in row order that starts from 0. In bf16, rows and columns
-// are pairs of what is multiplied: [K][2] and [N][L][2].
+// total[(k + r) * total_row + place[n] + lane] = or += sum over i of columns[i] group k + r * rows[i][offset] block n,
+// for places below `width`; each sum one chain in row order that starts from 0. In bf16, rows and columns are pairs of
+// what is multiplied: [K][2] and [N][L][2].
 struct OuterProduct {
   const Factor* const* columns;
   const Factor* const* rows;
   index_t n_rows, offset;
   Real* total;
   index_t total_row;
-  const int* place;  // of each of the N blocks of L in a row of the total
-  index_t width;     // elements of a row of the total
-  bool add;          // += instead of =
+  const index_t* place;  // of each of the N blocks of L, from a row of the total on
+  index_t width;         // elements that a row of the total has there
+  bool add;              // += instead of =
 };
 
 template <int R, int N>
@@ -109,21 +109,34 @@ PYRNN_INLINE void outer_tile(const OuterProduct& product, index_t k) {
   for (index_t i = 0; i < product.n_rows; ++i) {
     const Factor* row = product.rows[i] + product.offset;
     const Factor* column = product.columns[i] + k * factor_group;
-    Factors block[N];
+    // Whichever are fewer wait in registers while the others pass: 12 sums leave AVX2 no more than four.
+    if constexpr (R < N) {
+      Factors a[R];
 #pragma GCC unroll 8
-    for (int n = 0; n < N; ++n) block[n] = Factors::load(row + n * lanes * factor_group);
+      for (int r = 0; r < R; ++r) a[r] = Factors::broadcast(column + r * factor_group);
 #pragma GCC unroll 8
-    for (int r = 0; r < R; ++r) {
-      const Factors a = Factors::broadcast(column + r * factor_group);
+      for (int n = 0; n < N; ++n) {
+        const Factors block = Factors::load(row + n * lanes * factor_group);
 #pragma GCC unroll 8
-      for (int n = 0; n < N; ++n) sums[r][n] = dot(a, block[n], sums[r][n]);
+        for (int r = 0; r < R; ++r) sums[r][n] = dot(a[r], block, sums[r][n]);
+      }
+    } else {
+      Factors block[N];
+#pragma GCC unroll 8
+      for (int n = 0; n < N; ++n) block[n] = Factors::load(row + n * lanes * factor_group);
+#pragma GCC unroll 8
+      for (int r = 0; r < R; ++r) {
+        const Factors a = Factors::broadcast(column + r * factor_group);
+#pragma GCC unroll 8
+        for (int n = 0; n < N; ++n) sums[r][n] = dot(a, block[n], sums[r][n]);
+      }
     }
   }
 #pragma GCC unroll 8
   for (int r = 0; r < R; ++r)
 #pragma GCC unroll 8
     for (int n = 0; n < N; ++n) {
-      const index_t place = product.place[n] * lanes, width = min_of(lanes, product.width - place);
+      const index_t place = product.place[n], width = min_of(lanes, product.width - place);
       Real* at = product.total + (k + r) * product.total_row + place;
       (product.add ? Vec::load(at, width) + sums[r][n] : sums[r][n]).store(at, width);
     }

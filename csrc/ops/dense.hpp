@@ -100,7 +100,7 @@ inline void dense_weight_gradient(const DenseJob<Real>* job, index_t block_begin
         for_pieces(0, columns, [&](index_t n, auto size) {
           load_piece(job->dy + (row + i) * N + column + n, size).store(scratch + i * dense_columns + n);
         });
-      static constexpr int place[] = {0, 1, 2, 3};
+      static constexpr index_t place[] = {0, lanes, 2 * lanes, 3 * lanes};
       index_t n = 0;
       for (; n + 3 * lanes < columns; n += 4 * lanes)
         add_outer_product<4>({x_rows, dy_rows, rows, n, job->dW + column + n, N, place, columns - n, true}, input_begin,
