@@ -54,6 +54,8 @@ inline double estimate_ns(const Work& work, const Split& split) {
 
 // Shorter calls are not split, though the team is awake: to find out costs as much as they would save.
 constexpr double worth_splitting_ns = 12e3;
+// Backward meets in three stages, each of which can find a worker late.
+constexpr double least_backward_gain_ns = 15e3;
 // What it takes until every worker is at work.
 constexpr double awake_start_ns = 2e3, asleep_start_ns = 80e3;
 
@@ -66,7 +68,7 @@ inline Split plan(const Work& work, index_t ceiling, double start_ns) {
   // Backward comes back between its three stages.
   const double starts_ns = start_ns + (work.backward ? 2 * awake_start_ns : 0.0);
   Split best;
-  double best_ns = 0.85 * alone;
+  double best_ns = std::min(0.85 * alone, work.backward ? alone - least_backward_gain_ns : alone);
   for (index_t directions = 1; directions <= work.directions && directions <= ceiling; ++directions) {
     for (index_t batch = 1; batch <= work.batch && directions * batch <= ceiling; ++batch) {
       for (index_t units = 1; units <= panels && directions * batch * units <= ceiling; ++units) {
