@@ -79,6 +79,8 @@ inline void multiply_rows(const RowProduct& product, index_t n_rows, index_t max
       constexpr int Q = panels_of_tile(R, 1);
       index_t b = block;
       for (; b + Q <= end; b += Q) product_tile<R, Q>(product, row, b, ahead);
+      if constexpr (Q > 2)
+        for (; b + 2 <= end; b += 2) product_tile<R, 2>(product, row, b, ahead);
       for (; b < end; ++b) product_tile<R, 1>(product, row, b, ahead);
       ahead = ahead.after(groups_of(product.K));
     });
