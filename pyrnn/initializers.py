@@ -7,7 +7,9 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -16,7 +18,7 @@ from pyrnn._types import Array, float_dtype
 from pyrnn.utils import next_seed
 
 
-class Initializer:
+class Initializer(ABC):
     """Draws an array of a given shape.
 
     seed: integer that fixes what is drawn; without one every call draws from the sequence of
@@ -26,18 +28,21 @@ class Initializer:
     array([0., 0.], dtype=float32)
     """
 
+    random: ClassVar[bool] = True  # False: the values are fixed, and no seed is taken
+
     def __init__(self, seed: int | None = None) -> None:
         if seed is not None and (isinstance(seed, bool) or not isinstance(seed, (int, np.integer))):
             raise TypeError(f"{type(self).__name__}: seed: expected an integer or None, got {type(seed).__name__}")
         self.seed = seed
 
     def __call__(self, shape: tuple[int, ...], dtype: Any = None) -> Array:
-        rng = np.random.default_rng(next_seed() if self.seed is None else self.seed)
+        seed = self.seed if self.seed is not None or not self.random else next_seed()
+        rng = np.random.default_rng(0 if seed is None else seed)
         return self.draw(tuple(shape), rng).astype(float_dtype(dtype, type(self).__name__), copy=False)
 
+    @abstractmethod
     def draw(self, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
         """Float64 values of the given shape."""
-        raise NotImplementedError
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
@@ -47,12 +52,14 @@ class Initializer:
 class Constant(Initializer):
     """Every element is `value`."""
 
+    random = False
+
     def __init__(self, value: float = 0.0) -> None:
         super().__init__()
         self.value = float(value)
 
-    def __call__(self, shape: tuple[int, ...], dtype: Any = None) -> Array:
-        return np.full(shape, self.value, float_dtype(dtype, type(self).__name__))
+    def draw(self, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
+        return np.full(shape, self.value)
 
     def get_config(self) -> dict[str, Any]:
         return {"value": self.value}
@@ -243,14 +250,16 @@ def _orthonormal(a: Array) -> Array:
 class Identity(Initializer):
     """The identity matrix times `gain` (Le, Jaitly & Hinton 2015 for recurrent weights of rectified units)."""
 
+    random = False
+
     def __init__(self, gain: float = 1.0) -> None:
         super().__init__()
         self.gain = float(gain)
 
-    def __call__(self, shape: tuple[int, ...], dtype: Any = None) -> Array:
+    def draw(self, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
         if len(shape) != 2:
             raise ValueError(f"Identity: expected a shape of 2 axes, got {shape}")
-        return self.gain * np.eye(*shape, dtype=float_dtype(dtype, "Identity"))
+        return self.gain * np.eye(*shape)
 
     def get_config(self) -> dict[str, Any]:
         return {"gain": self.gain}
@@ -263,7 +272,7 @@ _CLASSES: dict[str, type[Initializer]] = {
         GlorotNormal, HeUniform, HeNormal, LecunUniform, LecunNormal, Orthogonal, Identity,
     )
 }  # fmt: skip
-_NAMES: dict[str, type[Initializer]] = {
+_NAMES: dict[str, Callable[..., Initializer]] = {
     "constant": Constant, "zeros": Zeros, "zero": Zeros, "ones": Ones, "one": Ones, "random_normal": RandomNormal,
     "normal": RandomNormal, "truncated_normal": TruncatedNormal, "random_uniform": RandomUniform,
     "uniform": RandomUniform, "variance_scaling": VarianceScaling, "glorot_uniform": GlorotUniform,

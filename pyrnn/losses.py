@@ -8,6 +8,7 @@ given: exact where a probability has come to 0 or 1.
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, ClassVar, NamedTuple
 
@@ -28,7 +29,7 @@ class LossResult(NamedTuple):
     dy: Array | None
 
 
-class Loss:
+class Loss(ABC):
     """Base of the losses.
 
     reduction: "sum_over_batch_size" (the mean over all positions) or "sum".
@@ -97,11 +98,11 @@ class Loss:
     def _expected(self, shape: tuple[int, ...]) -> str:
         return f"{shape} like the model's output for {self.name}"
 
+    @abstractmethod
     def _sum(
         self, targets: Array, y_pred: Array, rows: Array | None, scale: float, logits: bool, need_grad: bool
     ) -> tuple[float, Array | None]:
         """The sum over the positions, and `scale` times its gradient."""
-        raise NotImplementedError
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""

@@ -5,6 +5,7 @@ A metric gathers over the batches of an epoch. Steps that a mask marks as paddin
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -13,7 +14,7 @@ import numpy as np
 from pyrnn._types import Array
 
 
-class Metric:
+class Metric(ABC):
     """Base of the metrics: a mean over positions.
 
     name: key in the logs.
@@ -41,9 +42,9 @@ class Metric:
         """Add one batch. y_true, y_pred: (B, ..., N); mask: (B, T) or None."""
         self.add(self.values(np.asarray(y_true), np.asarray(y_pred)), mask)
 
+    @abstractmethod
     def values(self, y_true: Array, y_pred: Array) -> Array:
         """The value of every position."""
-        raise NotImplementedError
 
     def add(self, values: Array, mask: Array | None) -> None:
         """Gather the values of one batch."""

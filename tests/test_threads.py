@@ -167,6 +167,35 @@ def test_threads_is_a_ceiling() -> None:
         assert report["workers"] == report["direction_parts"] * report["batch_parts"] * report["unit_parts"]
 
 
+def test_short_calls_wait_for_no_sleeping_team_and_wake_it_where_they_follow_closely() -> None:
+    assert (
+        output_of("""
+import time
+import numpy as np
+import pyrnn
+from pyrnn import _engine, ops
+
+pyrnn.set_num_threads(2)
+rng = np.random.default_rng(7)
+weights = ops.Weights("lstm", *(rng.uniform(-0.5, 0.5, shape).astype("float32") for shape in [(64, 512), (128, 512)]))
+x = rng.uniform(-0.5, 0.5, (1, 16, 64)).astype("float32")
+
+def workers():
+    ops.forward("lstm", x, weights)
+    return _engine.last_report()["workers"]
+
+assert workers() == 1  # there is no team yet
+end = time.monotonic() + 60
+while workers() == 1:
+    assert time.monotonic() < end, "calls in close succession never had the team"
+if pyrnn.show_config("dict")["thread_back_end"] == "std::thread":
+    time.sleep(1)  # the team goes to sleep after 0.2 ms
+    assert workers() == 1
+""")
+        == ""
+    )
+
+
 @pytest.mark.parametrize("split", [{"batch": 2}, {"batch": 3}, {"units": 2}, {"units": 3}, {"batch": 2, "units": 2}])
 def test_more_workers_than_cpus(split: dict[str, int]) -> None:
     arrays = lstm_arrays(300, 8, 5, 65)

@@ -8,6 +8,7 @@ place that the layer has in a model. So a layer may stand in several places.
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -73,7 +74,7 @@ class Call:
         return child
 
 
-class Layer:
+class Layer(ABC):
     """Base of all layers.
 
     name: unique in a model; derived from the class where it is not given.
@@ -122,20 +123,20 @@ class Layer:
 
     # What a subclass writes -------------------------------------------------------------------------------------
 
-    def _build(self, input_shape: Shape) -> None:
+    def _build(self, input_shape: Shape) -> None:  # noqa: B027  a layer without parameters has none to make
         """Make the parameters for inputs of this shape, the batch size (None) first."""
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         """Shape of the output, the batch size (None) first; raises ValueError for an input that cannot be."""
         return input_shape
 
+    @abstractmethod
     def forward(self, x: Array, call: Call) -> Any:
         """x -> y. What backward needs is kept in `call`."""
-        raise NotImplementedError
 
+    @abstractmethod
     def backward(self, dy: Any, call: Call) -> Array | None:
         """dy -> dx (None where `call.need_dx` is False); adds to the parameters' gradients."""
-        raise NotImplementedError
 
     def compute_mask(self, x: Array, mask: Array | None) -> Array | None:
         """The mask (B, T) of the output, from the input and its mask."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -90,9 +91,9 @@ class Recurrent(Layer):
         super().__init__(**kwargs)
 
     @property
+    @abstractmethod
     def cell(self) -> str:
         """The engine's name of the cell."""
-        raise NotImplementedError
 
     def initial_bias(self) -> Array:
         """Values of the bias: (G*H) or, with two rows, (2, G*H)."""

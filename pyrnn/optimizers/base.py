@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -16,7 +17,7 @@ from pyrnn.optimizers import schedules
 from pyrnn.optimizers.schedules import LearningRateSchedule
 
 
-class Optimizer:
+class Optimizer(ABC):
     """Base of the optimisers.
 
     learning_rate: number or schedule.
@@ -113,9 +114,9 @@ class Optimizer:
                 np.clip(gradient, -self.clipvalue, self.clipvalue, out=gradient)
             self.step(parameter.target, gradient, state, rate, scale)
 
+    @abstractmethod
     def step(self, target: Any, gradient: Array, state: dict[str, Array], rate: float, scale: float) -> None:
         """The formula, on flat vectors; the gradient is multiplied by `scale`."""
-        raise NotImplementedError
 
     def _new_state(self, parameter: Parameter) -> dict[str, Array]:
         size = sum(math.prod(shape) for shape in parameter.shapes)

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any
 
 
-class LearningRateSchedule:
+class LearningRateSchedule(ABC):
     """Base: a callable step -> learning rate."""
 
     arguments: tuple[str, ...] = ()
 
+    @abstractmethod
     def __call__(self, step: int) -> float:
-        raise NotImplementedError
+        """The rate of a step, counted from 0."""
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from os import PathLike
 from typing import Any, Protocol
@@ -42,7 +43,7 @@ class Pass(Protocol):
         """Whether the output is what the last activation is given, not its value."""
 
 
-class Trainer:
+class Trainer(ABC):
     """Base of the models. A subclass has layers; it says how they run by `new_pass`."""
 
     name: str
@@ -56,29 +57,29 @@ class Trainer:
 
     # What a model writes ------------------------------------------------------------------------------------------
 
+    @abstractmethod
     def new_pass(self, training: bool) -> Pass:
         """A pass over the layers, with storage of its own."""
-        raise NotImplementedError
 
+    @abstractmethod
     def trainable_parameters(self) -> list[Parameter]:
         """What the optimiser steps."""
-        raise NotImplementedError
 
+    @abstractmethod
     def check_input(self, x: Array) -> None:
         """Build the model for x where it is not built; raise ValueError where it does not fit."""
-        raise NotImplementedError
 
+    @abstractmethod
     def get_weights(self) -> list[Array]:
         """Copies of all weights, in Keras's order and layout."""
-        raise NotImplementedError
 
+    @abstractmethod
     def set_weights(self, weights: Sequence[Any]) -> None:
         """Set all weights from arrays in Keras's order and layout."""
-        raise NotImplementedError
 
+    @abstractmethod
     def save(self, filepath: str | PathLike[str]) -> None:
         """Write the model to a file."""
-        raise NotImplementedError
 
     # Training -----------------------------------------------------------------------------------------------------
 
