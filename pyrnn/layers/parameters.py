@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
@@ -34,9 +35,12 @@ class Parameter:
     array([1., 1., 1.], dtype=float32)
     """
 
-    def __init__(self, name: str, value: Array) -> None:
+    def __init__(
+        self, name: str, value: Array, *, regularizer: Any = None, constraint: Any = None, trainable: bool = True
+    ) -> None:
         self.names: tuple[str, ...] = (name,)
-        self.value = np.ascontiguousarray(value)
+        self.value = np.asarray(value, order="C")  # np.ascontiguousarray would make () into (1,)
+        self.regularizer, self.constraint, self.trainable = regularizer, constraint, trainable
         self.target: Array | ops.Weights = self.value.reshape(-1)
         self.gradient = np.zeros_like(self.value)
         self.flat_gradient: Array = self.gradient.reshape(-1)
