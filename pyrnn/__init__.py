@@ -38,6 +38,7 @@ _LAZY = {"Input": "pyrnn.layers", "Sequential": "pyrnn.models", "load_model": "p
 _MODULES = (
     "activations",
     "callbacks",
+    "constraints",
     "data",
     "initializers",
     "layers",
@@ -45,6 +46,7 @@ _MODULES = (
     "metrics",
     "models",
     "optimizers",
+    "regularizers",
     "saving",
     "tasks",
     "training",

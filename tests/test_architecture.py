@@ -35,6 +35,7 @@ PYTHON_LAYERS = [
     ("ops",),
     ("activations", "utils"),
     ("initializers", "losses", "metrics", "regularizers"),
+    ("constraints",),
     ("layers",),
     ("optimizers",),
     ("training",),
