@@ -37,6 +37,7 @@ from pyrnn.layers.rescaling import Rescaling
 from pyrnn.layers.reshaping import Flatten, Permute, Reshape
 from pyrnn.layers.simple_rnn import SimpleRNN
 from pyrnn.layers.steps import Cropping1D, UpSampling1D, ZeroPadding1D
+from pyrnn.layers.text_vectorization import TextVectorization
 from pyrnn.layers.time_distributed import TimeDistributed
 from pyrnn.layers.unit_normalization import UnitNormalization
 
@@ -85,6 +86,7 @@ LAYERS: dict[str, type[Layer]] = {
         Softmax,
         SpatialDropout1D,
         Subtract,
+        TextVectorization,
         TimeDistributed,
         UnitNormalization,
         UpSampling1D,
@@ -140,6 +142,7 @@ __all__ = [
     "Softmax",
     "SpatialDropout1D",
     "Subtract",
+    "TextVectorization",
     "TimeDistributed",
     "UnitNormalization",
     "UpSampling1D",
