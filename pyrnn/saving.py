@@ -39,7 +39,7 @@ def write(filepath: str | PathLike[str], config: Mapping[str, Any], tensors: Map
     from safetensors.numpy import save
 
     text = json.dumps(config, sort_keys=True)
-    whole = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
+    whole = {name: np.asarray(array, order="C") for name, array in tensors.items()}
     about = {"format_version": FORMAT_VERSION, "config": text, "sha256": _digest(text, whole)}
     # one entry: safetensors writes several in an order that differs from run to run
     _write_atomically(Path(fspath(filepath)), save(whole, {METADATA: json.dumps(about)}))
@@ -77,7 +77,7 @@ def _digest(config: str, tensors: Mapping[str, Array]) -> str:
     """SHA-256 over the config and every array's name, dtype, shape and bytes."""
     digest = hashlib.sha256(str(config).encode())
     for name in sorted(tensors):
-        array = np.ascontiguousarray(tensors[name])
+        array = np.asarray(tensors[name], order="C")
         digest.update(f"\0{name}\0{array.dtype.str}\0{array.shape}\0".encode())
         digest.update(array.tobytes())
     return digest.hexdigest()

@@ -39,7 +39,7 @@ def state_of(model: Model) -> tuple[dict[str, Any], dict[str, Array]]:
     config: dict[str, Any] = {"model": serialize(model)}
     tensors: dict[str, Array] = {}
     for i, array in enumerate(model.get_weights()):
-        tensors[f"weights/{i}"] = np.ascontiguousarray(array)
+        tensors[f"weights/{i}"] = np.asarray(array, order="C")
     if model._compiled:
         config["compile"] = {
             "optimizer": optimizers.serialize(model.optimizer),
@@ -50,7 +50,7 @@ def state_of(model: Model) -> tuple[dict[str, Any], dict[str, Array]]:
         for i, slots in enumerate(model.optimizer.get_state()):
             for slot, arrays in slots.items():
                 for j, array in enumerate(arrays):
-                    tensors[f"optimizer/{i}/{slot}/{j}"] = np.ascontiguousarray(array)
+                    tensors[f"optimizer/{i}/{slot}/{j}"] = np.asarray(array, order="C")
     return config, tensors
 
 
