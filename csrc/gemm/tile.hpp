@@ -14,17 +14,17 @@ namespace pyrnn::PYRNN_NS {
 constexpr index_t lanes = Vec::lanes;
 constexpr index_t line_factors = 64 / sizeof(Factor);
 
-// What a second-level cache surely holds beside the rows that pass.
-constexpr index_t second_level_bytes = 768 << 10;
+// What the caches surely hold beside the rows that pass.
+constexpr index_t first_level_bytes = 24 << 10, second_level_bytes = 768 << 10;
 
-// The order in which a product goes through groups of weights. Where they exceed the second-level cache, every other
-// sweep goes back, so that it first meets what the cache still holds from the last one.
+// The order in which a product goes through groups of weights. Where they exceed a cache, every other sweep goes back,
+// so that it first meets what the cache still holds from the last one.
 struct Sweep {
   index_t groups;
   bool exceeds_cache, back;
 
   Sweep(index_t groups_, index_t bytes, bool other)
-      : groups(groups_), exceeds_cache(bytes > second_level_bytes), back(other && exceeds_cache) {}
+      : groups(groups_), exceeds_cache(bytes > second_level_bytes), back(other && bytes > first_level_bytes) {}
   index_t group(index_t i) const { return back ? groups - 1 - i : i; }
   index_t next(index_t i) const { return group(i + 1 < groups ? i + 1 : i); }
 };

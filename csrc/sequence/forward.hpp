@@ -181,6 +181,8 @@ struct Forward {
         index_t q = p;
         if constexpr (Q > 1)
           for (; q + Q <= p_end; q += Q) tile<phase, R, Q>(row, q, ahead);
+        if constexpr (Q > 2)
+          for (; q + 2 <= p_end; q += 2) tile<phase, R, 2>(row, q, ahead);
         for (; q < p_end; ++q) tile<phase, R, 1>(row, q, ahead);
         ahead = ahead.after(groups_of(job.inputs) + groups_of(job.units));
       });
