@@ -170,7 +170,7 @@ struct Forward {
     const index_t lowest = tiles ? n_rows / tiles : 1;
     const index_t width = panels_of_tile(static_cast<int>(lowest), A);
     const index_t bytes = L::factor_panel_size(job.inputs, job.units) * index_t{sizeof(Factor)};
-    const Sweep sweep(ceil_div(panels.end - panels.begin, width), (panels.end - panels.begin) * bytes, s & 1);
+    const Sweep sweep(ceil_div(panels.end - panels.begin, width), (panels.end - panels.begin) * bytes, (job.sweeps + s) & 1);
     for (index_t i = 0; i < sweep.groups; ++i) {
       const index_t p = panels.begin + sweep.group(i) * width;
       const index_t p_end = min_of(p + width, panels.end);
