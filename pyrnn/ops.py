@@ -297,11 +297,12 @@ class Packed:
 
     def __init__(self, weights: Weights) -> None:
         self._weights = weights
+        self._cell = weights.cell
 
     @property
     def cell(self) -> str:
         """Name of the cell."""
-        return self._weights.cell
+        return self._cell
 
     def forward(
         self,
@@ -317,8 +318,11 @@ class Packed:
         Returns (y, state): (T, B, H) and the final h or (h, c).
         Raises as `ops.forward`.
         """
-        y, state, _ = forward(self._weights.cell, x, self._weights, None, None, state, lengths=lengths, threads=threads)
-        assert y is not None
+        # As `forward` calls it: a second Python call would cost as much as a small step.
+        y, state, _ = _engine.forward(
+            self._cell, x, self._weights, None, None, state, None, lengths, None, "zero", None,
+            False, None, None, None, True, False, None, threads, None, None,
+        )  # fmt: skip
         return y, state
 
     def stream(self, batch: int = 1) -> Stream:
