@@ -34,7 +34,7 @@ PYTHON_LAYERS = [
     ("_training_ops",),
     ("ops",),
     ("activations", "utils"),
-    ("initializers", "losses", "metrics", "regularizers"),
+    ("constraints", "initializers", "losses", "metrics", "regularizers"),
     ("layers",),
     ("optimizers",),
     ("training",),

@@ -49,6 +49,7 @@ class Embedding(Layer):
         self.output_dim = check_positive("Embedding", "output_dim", output_dim)
         self.embeddings_initializer = initializers.get(embeddings_initializer, "Embedding: embeddings_initializer")
         self.mask_zero = check_flag("Embedding", "mask_zero", mask_zero)
+        self.makes_mask = self.mask_zero
         if input_length is not None:
             kwargs.setdefault("input_shape", (input_length,))
         super().__init__(**kwargs)

@@ -27,20 +27,21 @@ class Pass(Protocol):
     """A model's layers with what they keep from forward to backward."""
 
     run: Run
-    mask: Array | None
-    activation: str
+    masks: list[Any]
+    activations: list[str]
+    penalty: float
 
-    def forward(self, x: Array) -> Array:
-        """x -> the model's output; sets `mask`, that of the output."""
+    def forward(self, inputs: Sequence[Array]) -> list[Array]:
+        """The model's inputs -> its outputs; sets `masks`, those of the outputs, and `penalty`."""
 
-    def backward(self, dy: Array) -> None:
+    def backward(self, dys: Sequence[Array | None]) -> Any:
         """Add to the gradients of the trainable parameters."""
 
     def limit_memory(self, budget: int | str) -> None:
         """Keep the tapes of the recurrent layers below so many bytes together, or as small as possible ("segments")."""
 
-    def leave_last_activation(self, leave: bool) -> None:
-        """Whether the output is what the last activation is given, not its value."""
+    def leave_last_activation(self, i: int, leave: bool) -> None:
+        """Whether output i is what the last activation is given, not its value."""
 
 
 class Trainer(ABC):
@@ -66,8 +67,8 @@ class Trainer(ABC):
         """What the optimiser steps."""
 
     @abstractmethod
-    def check_input(self, x: Array) -> None:
-        """Build the model for x where it is not built; raise ValueError where it does not fit."""
+    def check_inputs(self, arrays: Sequence[Array]) -> None:
+        """Build the model for the arrays where it is not built; raise ValueError where they do not fit."""
 
     @abstractmethod
     def get_weights(self) -> list[Array]:
@@ -176,7 +177,7 @@ class Trainer(ABC):
             validation = check_arrays("fit: validation_data", *validation_data)
         elif validation_split:
             data, validation = split_off(data, validation_split)
-        self.check_input(data.x)
+        self.check_inputs([data.x])
 
         n = len(data.x)
         shown = check_verbose("fit", verbose)
@@ -250,19 +251,19 @@ class Trainer(ABC):
         if self._pass is None:
             self._pass = self.new_pass(training=True)
             self._parameters = self.trainable_parameters()
-            self._fused = not self.loss.from_logits and self.loss.fuses == self._pass.activation
-            self._pass.leave_last_activation(self._fused)
+            self._fused = not self.loss.from_logits and self.loss.fuses == self._pass.activations[0]
+            self._pass.leave_last_activation(0, self._fused)
             if self._memory_budget is not None:
                 self._pass.limit_memory(self._memory_budget)
         running, parameters = self._pass, self._parameters
         for parameter in parameters:
             parameter.zero_gradient()
         running.run.step = self.optimizer.iterations
-        output = running.forward(x)
-        value, dy = self.loss.compute(y, output, weights, mask=running.mask, fused=self._fused)
+        output = running.forward([x])[0]
+        value, dy = self.loss.compute(y, output, weights, mask=running.masks[0], fused=self._fused)
         assert dy is not None
         if parameters:
-            running.backward(dy)
+            running.backward([dy])
             self.optimizer.apply(parameters)
         self._gather_metrics(y, output, running, self._fused)
         return value
@@ -274,8 +275,8 @@ class Trainer(ABC):
         if chosen.first_batch:
             chosen.choose(y, output)
         if fused and not chosen.accept_logits:
-            output = ops.activation_forward(running.activation, output)
-        chosen.update(y, output, running.mask)
+            output = ops.activation_forward(running.activations[0], output)
+        chosen.update(y, output, running.masks[0])
 
     # Using --------------------------------------------------------------------------------------------------------
 
@@ -301,7 +302,7 @@ class Trainer(ABC):
         self._check_compiled("evaluate")
         size = 32 if batch_size is None else check_positive("evaluate", "batch_size", batch_size)
         data = check_arrays("evaluate", x, y, sample_weight)
-        self.check_input(data.x)
+        self.check_inputs([data.x])
         shown = check_verbose("evaluate", verbose)
         progress = PassProgress("evaluate", -(-len(data.x) // size), shown)
         try:
@@ -318,18 +319,18 @@ class Trainer(ABC):
         self, x: Array, y: Array, weights: Array | None, size: int, progress: PassProgress | None
     ) -> dict[str, float]:
         running = self.new_pass(training=False)
-        fused = not self.loss.from_logits and self.loss.fuses == running.activation
-        running.leave_last_activation(fused)
+        fused = not self.loss.from_logits and self.loss.fuses == running.activations[0]
+        running.leave_last_activation(0, fused)
         self._metrics.reset()
         total = 0.0
         for index in batches(len(x), size):
             x_batch, y_batch = x[index], y[index]
-            output = running.forward(x_batch)
+            output = running.forward([x_batch])[0]
             value, _ = self.loss.compute(
                 y_batch,
                 output,
                 None if weights is None else weights[index],
-                mask=running.mask,
+                mask=running.masks[0],
                 fused=fused,
                 need_grad=False,
             )
@@ -351,14 +352,14 @@ class Trainer(ABC):
         not_supported("predict", kwargs)
         size = 32 if batch_size is None else check_positive("predict", "batch_size", batch_size)
         data = check_arrays("predict", x)
-        self.check_input(data.x)
+        self.check_inputs([data.x])
         n = len(data.x)
         running = self.new_pass(training=False)
         progress = PassProgress("predict", -(-n // size), check_verbose("predict", verbose))
         result: Array | None = None
         try:
             for index in batches(n, size) if n else [slice(0, 0)]:
-                output = running.forward(data.x[index])
+                output = running.forward([data.x[index]])[0]
                 if result is None:
                     result = np.empty((n, *output.shape[1:]), output.dtype)
                 result[index] = output
@@ -380,7 +381,7 @@ class Trainer(ABC):
         not_supported("train_on_batch", {"class_weight": class_weight})
         self._check_compiled("train_on_batch")
         data = check_arrays("train_on_batch", x, y, sample_weight)
-        self.check_input(data.x)
+        self.check_inputs([data.x])
         self._metrics.reset()
         loss = self._train_step(*data)
         values = {"loss": loss, **self._metrics.results()}
