@@ -30,17 +30,19 @@ CPP_LAYERS = [
 KERNEL_SIDE = ("simd", "gemm", "cells", "sequence", "ops", "kernels.cpp")
 PYTHON_LAYERS = [
     ("_engine", "_types"),
+    ("_files",),
     ("config", "data"),
     ("_training_ops",),
     ("ops",),
     ("activations", "utils"),
-    ("constraints", "initializers", "losses", "metrics", "regularizers"),
+    ("initializers", "losses", "metrics", "regularizers"),
+    ("constraints",),
     ("layers",),
     ("optimizers",),
     ("training",),
     ("callbacks",),
-    ("saving",),
     ("models",),
+    ("saving",),
     ("tasks", "interop"),
     ("cli",),
 ]

@@ -28,13 +28,15 @@ class Goal:
     fused: the loss takes over the last activation.
     """
 
-    __slots__ = ("fused", "loss", "metrics", "name", "total", "weight", "weighted")
+    __slots__ = ("fused", "loss", "metrics", "name", "shapes", "total", "weight", "weighted")
 
     def __init__(self, name: str, loss: Loss | None, weight: float, unweighted: MetricSet, weighted: MetricSet) -> None:
         self.name, self.loss, self.weight = name, loss, weight
         self.metrics, self.weighted = unweighted, weighted
         self.fused = False
         self.total = 0.0
+        # of the target and the output that the metrics were chosen by
+        self.shapes: tuple[tuple[int, ...], tuple[int, ...]] | None = None
 
 
 class Goals:
@@ -148,6 +150,7 @@ class Goals:
                 continue
             if chosen.first_batch:
                 chosen.choose(y, output)
+                goal.shapes = (y.shape, output.shape)
             if goal.fused and not chosen.accept_logits:
                 plain = ops.activation_forward(activation, output) if plain is None else plain
                 update(chosen, y, plain, mask, given)
@@ -158,7 +161,7 @@ class Goals:
         """Forget what was gathered."""
         self.total, self.seen = 0.0, 0
         for goal in self.goals:
-            goal.total = 0.0
+            goal.total, goal.shapes = 0.0, None
             goal.metrics.reset()
             goal.weighted.reset()
 

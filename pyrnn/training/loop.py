@@ -19,6 +19,7 @@ class Loop:
     epoch, done: the epoch it is in, and batches of it that are done.
     epochs: number of the last epoch.
     cursor: of the source, after the batches that are done.
+    begun: its callbacks have heard of the beginning of the epoch.
     between: the model stands between two batches, so that a run can go on from here to the bit.
     """
 
@@ -32,6 +33,7 @@ class Loop:
         listeners: CallbackList,
         first: int,
         epochs: int,
+        tbptt: int | None = None,
     ) -> None:
         self.model, self.source, self.step = model, source, step
         self.validate, self.is_validated = validate, is_validated
@@ -40,8 +42,10 @@ class Loop:
         self.done = 0
         self.cursor = source.cursor
         self.between = True
+        self.begun = False
+        self.tbptt = tbptt
         # layers that forward alone changes make the middle of a step no place to go on from
-        self._forward_changes = bool(model.stateful_layers()) or any(
+        self._step_changes = tbptt is not None or bool(model.stateful_layers()) or any(
             not getattr(p, "trainable", True) for layer in model.flat_layers() for p in layer.parameters
         )
         self.going_on: Callable[[], None] | None = None
@@ -54,7 +58,7 @@ class Loop:
             logs = self._epoch(interrupts)
             if logs is None:
                 return {}
-            self.epoch, self.done = self.epoch + 1, 0
+            self.epoch, self.done, self.begun = self.epoch + 1, 0, False
             self.cursor = self.source.cursor
             self.listeners.backup(self)
             self.between = True
@@ -70,6 +74,7 @@ class Loop:
             self.source.begin()
         self.between = False
         self.listeners.on_epoch_begin(epoch)
+        self.begun = True
         if self.going_on is not None:  # callbacks may have changed what was restored
             self.going_on()
             self.going_on = None
@@ -87,7 +92,7 @@ class Loop:
     def _batches(self, interrupts: Interrupts) -> None:
         model, source, goals, step = self.model, self.source, self.model.goals, self.step
         begin, end, backup = self.listeners.batch_begin, self.listeners.batch_end, self.listeners.backs_up_batches
-        between = not self._forward_changes
+        between = not self._step_changes
         while True:
             for callback in begin:
                 callback(self.done, {})
@@ -114,6 +119,10 @@ class Loop:
             interrupts.release()
             if model.stop_training:
                 return
+
+    def describe(self) -> dict[str, Any]:
+        """What must be the same where a run goes on."""
+        return {"tbptt": self.tbptt}
 
     def where(self) -> str:
         """Where it stands, as text."""

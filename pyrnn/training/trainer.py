@@ -148,6 +148,13 @@ class Trainer(PredictMixin, ABC):
         """Whether `compile` was called."""
         return self._compiled is not None
 
+    def get_compile_config(self) -> dict[str, Any]:
+        """What `compile` was given, as plain values, with the number of steps that were taken."""
+        self._check_compiled("get_compile_config")
+        goals = self.goals if self._is_built() else Goals(["output"], self._compiled)  # type: ignore[arg-type]
+        optimizer = {"optimizer": optimizers.serialize(self.optimizer), "iterations": self.optimizer.iterations}
+        return optimizer | goals.get_config()
+
     @property
     def metrics_names(self) -> list[str]:
         """Names of the values that `evaluate` returns."""
@@ -263,7 +270,7 @@ class Trainer(PredictMixin, ABC):
         if pieces is not None:
             step = TruncatedSteps(self, step, pieces)
         validate = None if held is None else self._validator(held, listeners)
-        loop = Loop(self, source, step, validate, is_validated, listeners, int(initial_epoch), epochs)
+        loop = Loop(self, source, step, validate, is_validated, listeners, int(initial_epoch), epochs, pieces)
         return self._run(loop, backups)
 
     def _run(self, loop: Loop, backups: Sequence[Backup]) -> History:
