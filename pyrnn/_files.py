@@ -95,7 +95,9 @@ def _read_checked(path: Path) -> bytes:
                 )
         if begin[8 : 8 + len(_BEGIN)] != _BEGIN:
             what = "another safetensors file" if _looks_like_safetensors(begin) else "something else"
-            raise ValueError(f"{path}: the file is damaged or no pyrnn model: expected one written by pyrnn, got {what}")
+            raise ValueError(
+                f"{path}: the file is damaged or no pyrnn model: expected a model written by pyrnn, got {what}"
+            )
         content = begin + file.read()
     if content[_DIGITS] != _digest(content).encode():
         raise ValueError(

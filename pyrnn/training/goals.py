@@ -211,7 +211,7 @@ def compiled_from_config(config: Mapping[str, Any]) -> Compiled:
     )
 
 
-def update(chosen: MetricSet, y: Array, output: Array, mask: Any, weights: Any) -> None:
+def update(chosen: Any, y: Array, output: Array, mask: Any, weights: Any) -> None:
     """Add a batch to metrics."""
     if weights is None:
         chosen.update(y, output, mask)

@@ -10,7 +10,7 @@ from pyrnn.training.interrupts import Interrupts
 from pyrnn.training.sources import Batch, Source
 
 if TYPE_CHECKING:
-    from pyrnn.training.trainer import Trainer
+    from pyrnn.training.compilable import Compilable
 
 
 class Loop:
@@ -25,7 +25,7 @@ class Loop:
 
     def __init__(
         self,
-        model: Trainer,
+        model: Compilable,
         source: Source,
         step: Callable[[Batch], float],
         validate: Callable[[], dict[str, float]] | None,
@@ -45,8 +45,10 @@ class Loop:
         self.begun = False
         self.tbptt = tbptt
         # layers that forward alone changes make the middle of a step no place to go on from
-        self._step_changes = tbptt is not None or bool(model.stateful_layers()) or any(
-            not getattr(p, "trainable", True) for layer in model.flat_layers() for p in layer.parameters
+        self._step_changes = (
+            tbptt is not None
+            or bool(model.stateful_layers())
+            or any(not getattr(p, "trainable", True) for layer in model.flat_layers() for p in layer.parameters)
         )
         self.going_on: Callable[[], None] | None = None
 
@@ -56,8 +58,6 @@ class Loop:
         model = self.model
         while self.epoch < self.epochs and not model.stop_training:
             logs = self._epoch(interrupts)
-            if logs is None:
-                return {}
             self.epoch, self.done, self.begun = self.epoch + 1, 0, False
             self.cursor = self.source.cursor
             self.listeners.backup(self)
@@ -66,8 +66,8 @@ class Loop:
                 break
         return logs
 
-    def _epoch(self, interrupts: Interrupts) -> Any:
-        model, goals = self.model, self.model.goals
+    def _epoch(self, interrupts: Interrupts) -> dict[str, float]:
+        goals = self.model.goals
         epoch = self.epoch
         if self.going_on is None:
             goals.reset()
@@ -80,8 +80,6 @@ class Loop:
             self.going_on = None
         self._batches(interrupts)
         self.between = False
-        if not goals.seen:
-            return None
         logs = goals.results()
         self.source.end()
         if self.validate is not None and self.is_validated(epoch + 1):
@@ -94,12 +92,12 @@ class Loop:
         begin, end, backup = self.listeners.batch_begin, self.listeners.batch_end, self.listeners.backs_up_batches
         between = not self._step_changes
         while True:
-            for callback in begin:
-                callback(self.done, {})
             self.between = True
             batch = source.next()
             if batch is None:
                 return
+            for callback in begin:
+                callback(self.done, {})
             self.between = between
             step(batch)
             self.between = False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -10,19 +10,13 @@ from pyrnn._types import Array
 from pyrnn.layers.base import check_positive
 from pyrnn.training.arguments import check_verbose, not_supported
 from pyrnn.training.callbacks.base import CallbackList, check_callbacks
+from pyrnn.training.compilable import Compilable
 from pyrnn.training.progress import PassProgress, show
 from pyrnn.training.sources import ArraySource, Source, make_source
 from pyrnn.training.step import Pass, TestStep
 
-if TYPE_CHECKING:
-    from pyrnn.training.trainer import Trainer
 
-    Base = Trainer
-else:
-    Base = object
-
-
-class PredictMixin(Base):
+class Predictor(Compilable):
     """What a model does when it does not train."""
 
     def evaluate(
@@ -154,14 +148,14 @@ _PLAIN = frozenset(np.dtype(kind) for kind in ("f4", "f8", "i4", "i8"))
 
 
 def test_pass(
-    model: Trainer, source: Source, listeners: CallbackList, progress: PassProgress | None
+    model: Compilable, source: Source, listeners: CallbackList, progress: PassProgress | None
 ) -> dict[str, float]:
     """One pass of `evaluate`. Returns the loss and the metrics."""
     goals = model.goals
     step = TestStep(model, goals)
     begin, end = listeners.hear("on_test_batch_begin"), listeners.hear("on_test_batch_end")
-    for callback in listeners.callbacks:
-        callback.on_test_begin({})
+    for each in listeners.callbacks:
+        each.on_test_begin({})
     goals.reset()
     if isinstance(source, ArraySource):
         source.cursor = [0, 0, 0]
@@ -180,21 +174,19 @@ def test_pass(
             progress.update()
     source.end()
     results = goals.results()
-    for callback in listeners.callbacks:
-        callback.on_test_end(results)
+    for each in listeners.callbacks:
+        each.on_test_end(results)
     return results
 
 
 test_pass.__test__ = False  # type: ignore[attr-defined]  # no test of pytest's
 
 
-def predict_pass(
-    model: Trainer, source: Source, listeners: CallbackList, progress: PassProgress
-) -> list[Array]:
+def predict_pass(model: Compilable, source: Source, listeners: CallbackList, progress: PassProgress) -> list[Array]:
     """One pass of `predict`. Returns the outputs."""
     begin, end = listeners.hear("on_predict_batch_begin"), listeners.hear("on_predict_batch_end")
-    for callback in listeners.callbacks:
-        callback.on_predict_begin({})
+    for each in listeners.callbacks:
+        each.on_predict_begin({})
     running = model.new_pass(training=False)
     if isinstance(source, ArraySource) and source.n == 0:
         return [np.array(output) for output in running.forward(source.data.x)]
@@ -221,6 +213,6 @@ def predict_pass(
         progress.update()
     if total is None:
         results = [np.concatenate(each) for each in zip(*pieces, strict=True)]
-    for callback in listeners.callbacks:
-        callback.on_predict_end({})
+    for each in listeners.callbacks:
+        each.on_predict_end({})
     return results

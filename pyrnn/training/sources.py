@@ -146,8 +146,8 @@ class _Passes(Source):
         if self._done >= self.steps or self._place >= self.count:  # type: ignore[operator]
             if self._done < self.steps:  # type: ignore[operator]
                 warnings.warn(
-                    f"{self.owner}: the data have {self._done} of the {self.steps} steps that an epoch was to have; it "
-                    "ends there: lower the number of steps or give more data",
+                    f"{self.owner}: the data end after {self._done} of {self.steps} steps, and so does this pass over "
+                    "them: lower the number of steps or give more data",
                     stacklevel=2,
                 )
             return None
@@ -178,9 +178,11 @@ class ArraySource(_Passes):
         begin = place * self.size
         if self._order is None:
             piece: Any = slice(begin, begin + self.size)
-            return Batch(*([None if a is None else a[piece] for a in group] for group in self.data))
-        piece = self._order[begin : begin + self.size]
-        return Batch(*([None if a is None else a.take(piece, 0) for a in group] for group in self.data))
+            x, y, weights = ([None if a is None else a[piece] for a in group] for group in self.data)
+        else:
+            rows = self._order[begin : begin + self.size]
+            x, y, weights = ([None if a is None else a.take(rows, 0) for a in group] for group in self.data)
+        return Batch(x, y, weights)  # type: ignore[arg-type]
 
     def describe(self) -> dict[str, Any]:
         return {"samples": self.n, "batch_size": self.size, "steps": self.steps, "shuffle": self.seed is not None}
@@ -273,8 +275,8 @@ class IterableSource(Source):
             raise ValueError(f"{self._shapes.owner}: x: expected at least one batch, got none{remedy}")
         if self.steps is not None:
             warnings.warn(
-                f"{self._shapes.owner}: the data have {self._done} of the {self.steps} steps that an epoch was to "
-                f"have; {'training' if self._once else 'it'} ends there: lower the number of steps or give more data",
+                f"{self._shapes.owner}: the data end after {self._done} of {self.steps} steps, and so does "
+                f"{'all of it' if self._once else 'this pass over them'}: lower the number of steps or give more data",
                 stacklevel=3,
             )
 

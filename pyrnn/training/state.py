@@ -14,7 +14,7 @@ from pyrnn.layers.base import Layer
 from pyrnn.optimizers import Optimizer
 
 if TYPE_CHECKING:
-    from pyrnn.training.trainer import Trainer
+    from pyrnn.training.compilable import Compilable
 
 
 def layers_below(layer: Layer) -> Iterator[Layer]:
@@ -36,7 +36,7 @@ def optimizer_tensors(optimizer: Optimizer) -> dict[str, Array]:
     }
 
 
-def set_optimizer_state(model: Trainer, iterations: int, tensors: Mapping[str, Array]) -> None:
+def set_optimizer_state(model: Compilable, iterations: int, tensors: Mapping[str, Array]) -> None:
     """The way back from `optimizer_tensors`."""
     found: dict[int, dict[str, dict[int, Array]]] = {}
     for name, array in tensors.items():
@@ -53,7 +53,7 @@ def set_optimizer_state(model: Trainer, iterations: int, tensors: Mapping[str, A
 def random_state() -> dict[str, Any]:
     """All random generators that pyrnn and its users draw from."""
     version, keys, gauss = random.getstate()
-    name, words, position, has_gauss, cached = np.random.get_state()  # noqa: NPY002
+    name, words, position, has_gauss, cached = np.random.get_state()
     return {
         "seeds": utils._seeds.bit_generator.state,
         "python": [version, list(keys), gauss],
@@ -72,12 +72,12 @@ def set_random_state(state: Mapping[str, Any]) -> None:
     utils._seeds = generator
 
 
-def layer_seeds(model: Trainer) -> list[dict[str, int]]:
+def layer_seeds(model: Compilable) -> list[dict[str, int]]:
     """The seeds of the layers' own random masks."""
     return [{name: int(getattr(layer, name)) for name in _seed_names(layer)} for layer in model.flat_layers()]
 
 
-def set_layer_seeds(model: Trainer, seeds: list[dict[str, int]]) -> None:
+def set_layer_seeds(model: Compilable, seeds: list[dict[str, int]]) -> None:
     """The way back from `layer_seeds`."""
     for layer, mine in zip(model.flat_layers(), seeds, strict=True):
         for name, seed in mine.items():

@@ -12,7 +12,7 @@ from pyrnn.training.interrupts import Interrupts
 from pyrnn.training.sources import Batch
 
 if TYPE_CHECKING:
-    from pyrnn.training.trainer import Trainer
+    from pyrnn.training.compilable import Compilable
 
 
 class Pass(Protocol):
@@ -43,7 +43,7 @@ class TrainStep:
     budget: of the tapes, or None.
     """
 
-    def __init__(self, model: Trainer, goals: Goals, budget: int | str | None) -> None:
+    def __init__(self, model: Compilable, goals: Goals, budget: int | str | None) -> None:
         self.running: Pass = model.new_pass(training=True)
         self.parameters = model.trainable_parameters()
         self.goals, self.optimizer = goals, model.optimizer
@@ -90,7 +90,7 @@ class TestStep:
 
     __test__ = False  # no test of pytest's
 
-    def __init__(self, model: Trainer, goals: Goals) -> None:
+    def __init__(self, model: Compilable, goals: Goals) -> None:
         self.running: Pass = model.new_pass(training=False)
         self.goals = goals
         self._penalised = [p for p in model.trainable_parameters() if p.has_penalty]

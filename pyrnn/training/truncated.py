@@ -13,7 +13,7 @@ from pyrnn.training.sources import Batch
 from pyrnn.training.step import TrainStep
 
 if TYPE_CHECKING:
-    from pyrnn.training.trainer import Trainer
+    from pyrnn.training.compilable import Compilable
 
 # what sees all steps of a sequence at once, or gives none back
 _MIX_STEPS = {
@@ -29,7 +29,7 @@ class TruncatedSteps:
     back over the border of a piece.
     """
 
-    def __init__(self, model: Trainer, step: TrainStep, length: int) -> None:
+    def __init__(self, model: Compilable, step: TrainStep, length: int) -> None:
         self.step, self.length = step, length
         self._layers = recurrent_layers(model)
 
@@ -56,11 +56,14 @@ class TruncatedSteps:
         steps = _number_of_steps(batch)
         for begin in range(0, steps, self.length):
             piece = slice(begin, min(begin + self.length, steps))
-            yield Batch(
-                [x[:, piece] for x in batch.x],
-                [None if y is None else y[:, piece] for y in batch.y],
-                [None if w is None else (w[:, piece] if w.ndim > 1 else w) for w in batch.weights],
-            ), piece.stop - piece.start
+            yield (
+                Batch(
+                    [x[:, piece] for x in batch.x],
+                    [None if y is None else y[:, piece] for y in batch.y],
+                    [None if w is None else (w[:, piece] if w.ndim > 1 else w) for w in batch.weights],
+                ),
+                piece.stop - piece.start,
+            )
 
 
 def _number_of_steps(batch: Batch) -> int:
@@ -79,7 +82,7 @@ def _number_of_steps(batch: Batch) -> int:
     return int(steps)
 
 
-def recurrent_layers(model: Trainer) -> list[Any]:
+def recurrent_layers(model: Compilable) -> list[Any]:
     """The layers that carry a state from piece to piece; raises for a model that cannot be cut."""
     found = []
     for layer in model.flat_layers():
@@ -101,5 +104,3 @@ def recurrent_layers(model: Trainer) -> list[Any]:
     if not found:
         raise ValueError("tbptt: expected a model with recurrent layers, got none")
     return found
-
-

@@ -11,12 +11,12 @@ import numpy as np
 from pyrnn import _files
 
 if TYPE_CHECKING:
-    from pyrnn.training.trainer import Trainer
+    from pyrnn.training.compilable import Compilable
 
 KIND = "weights"
 
 
-def save_weights(model: Trainer, filepath: str | PathLike[str], overwrite: bool = True) -> None:
+def save_weights(model: Compilable, filepath: str | PathLike[str], overwrite: bool = True) -> None:
     """Write a model's weights, in Keras's order and layout, with their names."""
     path = Path(fspath(filepath))
     check_overwrite("save_weights", path, overwrite)
@@ -27,7 +27,7 @@ def save_weights(model: Trainer, filepath: str | PathLike[str], overwrite: bool 
     _files.write(path, {"kind": KIND, "names": model.weight_names}, tensors)
 
 
-def load_weights(model: Trainer, filepath: str | PathLike[str]) -> None:
+def load_weights(model: Compilable, filepath: str | PathLike[str]) -> None:
     """Set a model's weights from a file of `save_weights` or `save`; all of them or none."""
     config, tensors = _files.read(filepath)
     path = fspath(filepath)

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pyrnn.training.compilable import Compilable
     from pyrnn.training.loop import Loop
-    from pyrnn.training.trainer import Trainer
 
 Logs = Mapping[str, float]
 
@@ -30,10 +30,10 @@ class Callback:
     Keras, https://keras.io/api/callbacks/base_callback/
     """
 
-    model: Trainer
+    model: Compilable
     params: Mapping[str, Any]
 
-    def set_model(self, model: Trainer) -> None:
+    def set_model(self, model: Compilable) -> None:
         """Called before training."""
         self.model = model
 
@@ -158,7 +158,7 @@ class Backup(Callback):
 class CallbackList:
     """Hands every event to every callback; events that nobody hears of cost nothing."""
 
-    def __init__(self, callbacks: Iterable[Callback], model: Trainer, params: Mapping[str, Any]) -> None:
+    def __init__(self, callbacks: Iterable[Callback], model: Compilable, params: Mapping[str, Any]) -> None:
         self.callbacks = list(callbacks)
         self.backups = [callback for callback in self.callbacks if isinstance(callback, Backup)]
         for callback in self.callbacks:
@@ -222,7 +222,9 @@ class CallbackList:
         mine = [c for c in self.callbacks if c.get_state()]
         kinds = [type(c).__name__ for c in mine]
         if kinds != [kind for kind, _ in states]:
-            raise ValueError(f"fit: callbacks: expected those of the stopped run, {[k for k, _ in states]}, got {kinds}")
+            raise ValueError(
+                f"fit: callbacks: expected those of the stopped run, {[k for k, _ in states]}, got {kinds}"
+            )
         for callback, (_, state) in zip(mine, states, strict=True):
             callback.set_state(state)
 

@@ -147,11 +147,15 @@ class TensorBoard(Callback):
             ("embeddings_metadata", embeddings_metadata),
         ):
             if value:
-                raise ValueError(f"TensorBoard: {argument}={value!r} is not supported: only values of the logs are written")
+                raise ValueError(
+                    f"TensorBoard: {argument}={value!r} is not supported: only values of the logs are written"
+                )
         if update_freq == "batch":
             update_freq = 1
         if update_freq != "epoch" and (isinstance(update_freq, (bool, str)) or update_freq < 1):
-            raise ValueError(f"TensorBoard: update_freq: expected 'epoch', 'batch' or a number >= 1, got {update_freq!r}")
+            raise ValueError(
+                f"TensorBoard: update_freq: expected 'epoch', 'batch' or a number >= 1, got {update_freq!r}"
+            )
         self.log_dir, self.update_freq = fspath(log_dir), update_freq
         self.write_steps_per_second = bool(write_steps_per_second)
         self._files: dict[str, EventFile] = {}
