@@ -32,6 +32,7 @@ PYTHON_LAYERS = [
     ("_engine", "_types"),
     ("_files",),
     ("config", "data"),
+    ("datasets", "preprocessing"),
     ("_training_ops",),
     ("ops",),
     ("activations", "utils"),

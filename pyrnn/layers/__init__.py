@@ -11,6 +11,7 @@ from pyrnn.layers.input import Input, InputLayer
 from pyrnn.layers.lstm import LSTM
 from pyrnn.layers.repeat_vector import RepeatVector
 from pyrnn.layers.simple_rnn import SimpleRNN
+from pyrnn.layers.text_vectorization import TextVectorization
 from pyrnn.layers.time_distributed import TimeDistributed
 
 # The layers that a file or config may name.
@@ -27,6 +28,7 @@ LAYERS: dict[str, type[Layer]] = {
         LSTM,
         RepeatVector,
         SimpleRNN,
+        TextVectorization,
         TimeDistributed,
     )
 }
@@ -47,5 +49,6 @@ __all__ = [
     "RepeatVector",
     "Run",
     "SimpleRNN",
+    "TextVectorization",
     "TimeDistributed",
 ]
