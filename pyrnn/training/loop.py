@@ -124,5 +124,6 @@ class Loop:
 
     def where(self) -> str:
         """Where it stands, as text."""
-        steps = f" of {self.source.steps}" if self.source.steps is not None else ""
+        expected = self.source.expected_steps
+        steps = "" if expected is None else f" of {expected}"
         return f"epoch {self.epoch + 1} of {self.epochs} after batch {self.done}{steps}"

@@ -48,9 +48,9 @@ class Predictor(Compilable):
         shown = check_verbose("evaluate", verbose)
         source = make_source(self._shapes("evaluate"), x, y, sample_weight, size=size, steps=count)
         self._build_by(source)
-        params = {"epochs": 1, "steps": source.steps, "verbose": shown}
+        params = {"epochs": 1, "steps": source.expected_steps, "verbose": shown}
         listeners = CallbackList(check_callbacks("evaluate", callbacks), self, params)
-        progress = PassProgress("evaluate", source.steps, shown)
+        progress = PassProgress("evaluate", source.expected_steps, shown)
         try:
             values = test_pass(self, source, listeners, progress)
         finally:
@@ -98,9 +98,9 @@ class Predictor(Compilable):
         shapes = self._shapes("predict", need_y=False)
         source = make_source(shapes, x, size=batch_size and size, steps=count)
         self._build_by(source)
-        params = {"epochs": 1, "steps": source.steps, "verbose": shown}
+        params = {"epochs": 1, "steps": source.expected_steps, "verbose": shown}
         listeners = CallbackList(check_callbacks("predict", callbacks), self, params)
-        progress = PassProgress("predict", source.steps, shown)
+        progress = PassProgress("predict", source.expected_steps, shown)
         try:
             return self.arrange_outputs(predict_pass(self, source, listeners, progress))
         finally:

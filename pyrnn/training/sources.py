@@ -81,6 +81,11 @@ class Source(ABC):
     steps: int | None = None
 
     @property
+    def expected_steps(self) -> int | None:
+        """`steps`, or what the data say of their length."""
+        return self.steps
+
+    @property
     def first(self) -> Batch | None:
         """A batch to build the model by, without moving on; None where there is none to look at."""
         return None
@@ -124,7 +129,7 @@ class _Passes(Source):
         self.steps = count if steps is None else steps
         self.seed = seed
         self._items = items
-        self._given_steps = steps
+        self.given_steps = steps
         self._pass = self._place = self._done = 0
         self._order: Array | None = None
 
@@ -241,6 +246,15 @@ class IterableSource(Source):
     @property
     def exhausted(self) -> bool:
         return self._over
+
+    @property
+    def expected_steps(self) -> int | None:
+        if self.steps is not None or not hasattr(self._data, "__len__"):
+            return self.steps
+        try:
+            return len(self._data)
+        except TypeError:  # a Dataset whose length nobody knows
+            return None
 
     def begin(self) -> None:
         self._done = 0

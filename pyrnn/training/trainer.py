@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from pyrnn.layers.base import check_memory_budget, check_positive
-from pyrnn.training.arguments import check_validation_freq, check_verbose, not_supported, split_off
+from pyrnn.training.arguments import check_validation_freq, check_verbose, class_weights, not_supported, split_off
 from pyrnn.training.callbacks import Callback, History, NaNWatch, ProgbarLogger
 from pyrnn.training.callbacks.base import Backup, CallbackList, check_callbacks
 from pyrnn.training.interrupts import Interrupts
@@ -95,21 +95,21 @@ class Trainer(Predictor):
         steps = _optional("fit", "steps_per_epoch", steps_per_epoch)
         shapes = self._shapes("fit", class_weight)
         seed = next_seed if shuffle else None
+        tested = (
+            _optional("fit", "validation_batch_size", validation_batch_size) or size,
+            _optional("fit", "validation_steps", validation_steps),
+        )
         held: Source | None = None
         if validation_split and validation_data is None:
-            source, held = self._split(shapes, x, y, sample_weight, validation_split, size, steps, seed)
+            # class weights count in training only
+            arrays = make_source(shapes._replace(class_weight=None), x, y, sample_weight, size=size, steps=steps)
+            source, held = self._split(arrays, class_weight, validation_split, seed, *tested)
         else:
             source = make_source(
                 shapes, x, y, sample_weight, size=size, steps=steps, seed=seed, epochs=epochs - initial_epoch
             )
         if validation_data is not None:
-            held = self._validation(
-                validation_data,
-                _optional("fit", "validation_batch_size", validation_batch_size) or size,
-                _optional("fit", "validation_steps", validation_steps),
-            )
-        elif isinstance(held, ArraySource):
-            held.size = _optional("fit", "validation_batch_size", validation_batch_size) or held.size
+            held = self._validation(validation_data, *tested)
         self._build_by(source)
         self.history = History()
         backups = [callback for callback in given if isinstance(callback, Backup)]
@@ -121,7 +121,7 @@ class Trainer(Predictor):
             )
         bars: list[Callback] = [ProgbarLogger()] if shown else []
         watchers = [NaNWatch(), *bars, *others, self.history, *backups]
-        listeners = CallbackList(watchers, self, {"epochs": epochs, "steps": source.steps, "verbose": shown})
+        listeners = CallbackList(watchers, self, {"epochs": epochs, "steps": source.expected_steps, "verbose": shown})
         self._limit_memory(budget)
         step: Any = self._training_step()
         if pieces is not None:
@@ -155,27 +155,24 @@ class Trainer(Predictor):
 
     def _split(
         self,
-        shapes: Shapes,
-        x: Any,
-        y: Any,
-        weights: Any,
+        source: Source,
+        class_weight: Any,
         share: float,
+        seed: Callable[[], int] | None,
         size: int | None,
         steps: int | None,
-        seed: Callable[[], int] | None,
     ) -> tuple[Source, Source]:
-        source = make_source(shapes, x, y, weights, size=size, steps=None)
+        """The source of the first samples and, to validate with, that of the last."""
         if not isinstance(source, ArraySource):
             raise ValueError(
-                f"fit: validation_split: expected 0 with x of type {type(x).__name__}, got {share}; "
-                "give validation_data"
+                f"fit: validation_split: expected 0 where x gives batches, got {share}; give validation_data"
             )
         rest, last = split_off("fit", source.data, share, source.n)
-        plain = shapes._replace(class_weight=None)
-        # class weights count in training only
-        held = Batch(last[0], last[1], last[2] if shapes.class_weight is None else plain.batch(x, y).weights)
+        if class_weight is not None:
+            rest[2] = class_weights("fit", class_weight, rest[1], rest[2])
         order = None if seed is None else seed()
-        return ArraySource("fit", Batch(*rest), source.size, steps, order), ArraySource("fit", held, source.size)
+        first = ArraySource("fit", Batch(*rest), source.size, source.given_steps, order)
+        return first, ArraySource("fit", Batch(*last), size or source.size, steps)
 
     def _validation(self, given: Any, size: int | None, steps: int | None) -> Source:
         shapes = self._shapes("fit: validation_data")
