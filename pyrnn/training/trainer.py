@@ -14,7 +14,7 @@ from pyrnn.training.callbacks.base import Backup, CallbackList, check_callbacks
 from pyrnn.training.interrupts import Interrupts
 from pyrnn.training.loop import Loop
 from pyrnn.training.passes import Predictor, test_pass
-from pyrnn.training.sources import ArraySource, Batch, Shapes, Source, make_source
+from pyrnn.training.sources import ArraySource, Batch, Source, make_source
 from pyrnn.training.step import TrainStep
 from pyrnn.training.truncated import TruncatedSteps
 from pyrnn.utils import next_seed
