@@ -48,7 +48,7 @@ def write(filepath: str | PathLike[str], config: Mapping[str, Any], tensors: Map
     from safetensors.numpy import save
 
     text = json.dumps(config)
-    whole = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
+    whole = {name: np.asarray(array, order="C") for name, array in tensors.items()}
     about = {"sha256": _NO_DIGITS, "format_version": FORMAT_VERSION, "config": text}
     # one entry: safetensors writes several in an order that differs from run to run
     content = bytearray(save(whole, {METADATA: json.dumps(about)}))

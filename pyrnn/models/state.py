@@ -54,7 +54,7 @@ def state_of(model: Model) -> tuple[dict[str, Any], dict[str, Array]]:
     config: dict[str, Any] = {"model": serialize(model), "names": model.weight_names}
     tensors: dict[str, Array] = {}
     for i, array in enumerate(model.get_weights()):
-        tensors[f"weights/{i}"] = np.ascontiguousarray(array)
+        tensors[f"weights/{i}"] = np.asarray(array, order="C")
     if model.compiled:
         config["compile"] = model.get_compile_config()
         tensors |= optimizer_tensors(model.optimizer)

@@ -72,6 +72,7 @@ class Loop:
         if self.going_on is None:
             goals.reset()
             self.source.begin()
+            self.cursor = self.source.cursor
         self.between = False
         self.listeners.on_epoch_begin(epoch)
         self.begun = True

@@ -29,7 +29,7 @@ def layers_below(layer: Layer) -> Iterator[Layer]:
 def optimizer_tensors(optimizer: Optimizer) -> dict[str, Array]:
     """The state of an optimiser as arrays named optimizer/<parameter>/<slot>/<array>."""
     return {
-        f"optimizer/{i}/{slot}/{j}": np.ascontiguousarray(array)
+        f"optimizer/{i}/{slot}/{j}": np.asarray(array, order="C")
         for i, slots in enumerate(optimizer.get_state())
         for slot, arrays in slots.items()
         for j, array in enumerate(arrays)
@@ -91,7 +91,7 @@ def _seed_names(layer: Layer) -> list[str]:
 def split_arrays(prefix: str, value: Any, tensors: dict[str, Array]) -> Any:
     """A state with its arrays put into `tensors`, and their names in their places."""
     if isinstance(value, np.ndarray):
-        tensors[prefix] = np.ascontiguousarray(value)
+        tensors[prefix] = np.asarray(value, order="C")
         return {"array": prefix}
     if isinstance(value, (list, tuple)):
         return [split_arrays(f"{prefix}/{i}", item, tensors) for i, item in enumerate(value)]

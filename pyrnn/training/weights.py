@@ -23,7 +23,7 @@ def save_weights(model: Compilable, filepath: str | PathLike[str], overwrite: bo
     arrays = model.get_weights()
     if not arrays:
         raise ValueError(f"{model.name}: save_weights: there are no weights before the model is built: call build()")
-    tensors = {f"weights/{i}": np.ascontiguousarray(array) for i, array in enumerate(arrays)}
+    tensors = {f"weights/{i}": np.asarray(array, order="C") for i, array in enumerate(arrays)}
     _files.write(path, {"kind": KIND, "names": model.weight_names}, tensors)
 
 

@@ -73,7 +73,7 @@ class BackupAndRestore(Backup):
             try:
                 saved = _files.read(path)
             except ValueError:
-                if path is self._file and self._previous.exists():
+                if path == self._file and self._previous.exists():
                     continue
                 raise
             resume.begin(loop, *saved, path)
