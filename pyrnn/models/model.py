@@ -253,6 +253,10 @@ class Model(Trainer, Layer):
         out_shapes = [known[id(x)] for x in self.outputs]
         return out_shapes if len(out_shapes) > 1 else out_shapes[0]
 
+    def check_input_shape(self, shape: Any) -> None:
+        """Raise ValueError for inputs that do not fit the Inputs."""
+        self.compute_output_shape(shape)
+
     @property
     def budget_shares(self) -> int:
         return sum(step.node.layer.budget_shares for step in (self._plan.steps if self._plan else ()))
