@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from pyrnn import saving
 from pyrnn._types import Array, Shape
 from pyrnn.layers.arguments import show
 from pyrnn.layers.base import Call, Layer, deserialize, serialize
@@ -338,9 +337,9 @@ class Model(Trainer, Layer):
 
     def save(self, filepath: str | PathLike[str], overwrite: bool = True) -> None:
         """Write the model to a file: layers, weights, and what it was compiled with; `load_model` reads it."""
-        from pyrnn.models.state import state_of
+        from pyrnn.models.state import save_model
 
-        saving.write(filepath, *state_of(self))
+        save_model(self, filepath, overwrite)
 
     def __reduce__(self) -> tuple[Any, ...]:
         from pyrnn.models.state import model_from_state, state_of
