@@ -152,8 +152,8 @@ class ELU(Elementwise):
     Input and output (B, ...). No weights.
 
     >>> import numpy as np
-    >>> ELU()(np.array([[0.0, 2.0]], np.float32)).tolist()
-    [[0.0, 2.0]]
+    >>> ELU()(np.array([[-1.0, 2.0]], np.float32)).round(4).tolist()
+    [[-0.632099986076355, 2.0]]
 
     Clevert, Unterthiner & Hochreiter 2016, https://arxiv.org/abs/1511.07289
     """
