@@ -16,6 +16,7 @@ import safetensors.numpy
 
 from pyrnn import _engine
 from pyrnn._engine import Gradients, Tape
+from pyrnn._step_ops import adadelta_step, adagrad_step, adamax_step, nadam_step
 from pyrnn._training_ops import (
     activation_backward,
     activation_forward,
@@ -45,7 +46,10 @@ __all__ = [
     "Weights",
     "activation_backward",
     "activation_forward",
+    "adadelta_step",
+    "adagrad_step",
     "adam_step",
+    "adamax_step",
     "backward",
     "backward_both",
     "binary_cross_entropy_from_probabilities",
@@ -57,6 +61,7 @@ __all__ = [
     "embedding_forward",
     "forward",
     "forward_both",
+    "nadam_step",
     "pack",
     "rmsprop_step",
     "sgd_step",

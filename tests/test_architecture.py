@@ -31,7 +31,7 @@ KERNEL_SIDE = ("simd", "gemm", "cells", "sequence", "ops", "kernels.cpp")
 PYTHON_LAYERS = [
     ("_engine", "_types"),
     ("config", "data"),
-    ("_training_ops",),
+    ("_step_ops", "_training_ops"),
     ("ops",),
     ("activations", "utils"),
     ("initializers", "losses", "metrics", "regularizers"),
