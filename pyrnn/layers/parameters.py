@@ -9,11 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
 from pyrnn import ops
 from pyrnn._types import Array
+from pyrnn.constraints import Constraint
+from pyrnn.regularizers import Regularizer
 
 
 class Parameter:
@@ -21,12 +24,17 @@ class Parameter:
 
     name: Keras's name of it.
     value: the array; steps of the optimiser change it in place.
+    regularizer: adds a penalty to the loss, None for none.
+    constraint: what the array is made to fulfil after a step, None for nothing.
+    trainable: False for what is no weight, such as a moving mean: it has no gradient.
 
     Attributes
         target: what an optimiser kernel steps: the value as a flat vector.
         gradient: same shape as the value; backward adds to it.
         flat_gradient: the gradient as a flat vector.
         parts: for each array, the slices of the flat vector that hold it.
+        spans: the same in fewer slices, which may also hold padding: zeros in values and gradients.
+        regularizers, constraints: one for each array, or None.
 
     >>> p = Parameter("bias", np.zeros(3, np.float32))
     >>> p.gradient += 1
@@ -34,13 +42,92 @@ class Parameter:
     array([1., 1., 1.], dtype=float32)
     """
 
-    def __init__(self, name: str, value: Array) -> None:
+    def __init__(
+        self,
+        name: str,
+        value: Array,
+        *,
+        regularizer: Regularizer | None = None,
+        constraint: Constraint | None = None,
+        trainable: bool = True,
+    ) -> None:
         self.names: tuple[str, ...] = (name,)
         self.value = np.ascontiguousarray(value)
         self.target: Array | ops.Weights = self.value.reshape(-1)
-        self.gradient = np.zeros_like(self.value)
+        self.gradient = np.zeros_like(self.value) if trainable else np.zeros(0, self.value.dtype)
         self.flat_gradient: Array = self.gradient.reshape(-1)
         self.parts: list[list[slice]] = [[slice(0, self.value.size)]]
+        self.spans = self.parts
+        self.regularizers: tuple[Regularizer | None, ...] = (regularizer,)
+        self.constraints: tuple[Constraint | None, ...] = (constraint,)
+        self.trainable = trainable
+
+    # Penalties and constraints --------------------------------------------------------------------------------------
+
+    @property
+    def has_penalty(self) -> bool:
+        """Whether `regularization` can be anything but 0."""
+        return self.trainable and any(regularizer is not None for regularizer in self.regularizers)
+
+    @property
+    def has_constraint(self) -> bool:
+        """Whether `constrain` can change anything."""
+        return self.trainable and any(constraint is not None for constraint in self.constraints)
+
+    def regularization(self) -> float:
+        """The sum of the penalties."""
+        total = 0.0
+        arrays: list[Array] | None = None
+        for i, regularizer in enumerate(self.regularizers):
+            if regularizer is None:
+                continue
+            if regularizer.elementwise:
+                total += sum(regularizer(self._flat[span]) for span in self.spans[i])
+            else:
+                arrays = self.arrays() if arrays is None else arrays
+                total += regularizer(arrays[i])
+        return total
+
+    def add_regularization_gradient(self) -> None:
+        """Add the derivative of `regularization` to the gradient."""
+        slopes: dict[int, Array] = {}
+        for i, regularizer in enumerate(self.regularizers):
+            if regularizer is None:
+                continue
+            if regularizer.elementwise:
+                for span in self.spans[i]:
+                    self.flat_gradient[span] += regularizer.gradient(self._flat[span])
+            else:
+                slopes[i] = regularizer.gradient(self.arrays()[i])
+        if slopes:
+            gradient = self.flat_gradient
+            gradient += self.pack([slopes.get(i, np.zeros(s)) for i, s in enumerate(self.shapes)])
+
+    def constrain(self) -> None:
+        """Make the arrays fulfil their constraints, after a step."""
+        changed: dict[int, Array] = {}
+        flat = self._flat
+        for i, constraint in enumerate(self.constraints):
+            if constraint is None:
+                continue
+            if constraint.elementwise:
+                for span in self.spans[i]:
+                    flat[span] = constraint(flat[span])
+            else:
+                changed[i] = constraint(self.arrays()[i])
+        if changed:
+            self.assign([changed.get(i, array) for i, array in enumerate(self.arrays())])
+        self._touch()
+
+    @property
+    def _flat(self) -> Array:
+        """The values as a flat vector, in place."""
+        return self.value.reshape(-1)
+
+    def _touch(self) -> None:
+        """Say that `_flat` was changed."""
+
+    # Arrays ---------------------------------------------------------------------------------------------------------
 
     @property
     def shapes(self) -> list[tuple[int, ...]]:
@@ -73,6 +160,7 @@ class RecurrentParameter(Parameter):
 
     weights: the packed master.
     use_bias: False leaves the packed bias rows at 0.
+    regularizers, constraints: one for each of `names`, None where there is none; () for none at all.
 
     >>> w = ops.Weights("rnn_tanh", np.ones((2, 3), np.float32), np.zeros((3, 3), np.float32))
     >>> p = RecurrentParameter(w, use_bias=False)
@@ -80,14 +168,33 @@ class RecurrentParameter(Parameter):
     (('kernel', 'recurrent_kernel'), [(2, 3), (3, 3)])
     """
 
-    def __init__(self, weights: ops.Weights, use_bias: bool) -> None:
+    def __init__(
+        self,
+        weights: ops.Weights,
+        use_bias: bool,
+        *,
+        regularizers: Sequence[Regularizer | None] = (),
+        constraints: Sequence[Constraint | None] = (),
+    ) -> None:
         self.weights = weights
         self.use_bias = use_bias
         self.names = ("kernel", "recurrent_kernel", "bias") if use_bias else ("kernel", "recurrent_kernel")
+        self.regularizers = _one_each("regularizers", regularizers, self.names)
+        self.constraints = _one_each("constraints", constraints, self.names)
+        self.trainable = True
         self.target = weights
         self.gradients: ops.Gradients | None = None
         self._shapes = [array.shape for array in self.arrays()]
         self.parts = self._find_parts()
+        self.spans = _join(self.parts)
+
+    @property
+    def _flat(self) -> Array:
+        flat: Array = self.weights.flat
+        return flat
+
+    def _touch(self) -> None:
+        self.weights.touch()
 
     @property
     def shapes(self) -> list[tuple[int, ...]]:
@@ -137,3 +244,24 @@ class RecurrentParameter(Parameter):
             if marked[begin] > 0:  # 0 is padding
                 parts[int(marked[begin]) - 1].append(slice(begin, end))
         return parts
+
+
+def _one_each(argument: str, given: Sequence[Any], names: Sequence[str]) -> tuple[Any, ...]:
+    """`given` with an entry for each name; what stands for an array that there is not must be None."""
+    entries = (*given, *(None,) * (len(names) - len(given)))
+    if any(entry is not None for entry in entries[len(names) :]):
+        raise ValueError(f"{argument}: expected one for each of {', '.join(names)}, got {len(given)}")
+    return entries[: len(names)]
+
+
+def _join(parts: list[list[slice]]) -> list[list[slice]]:
+    """The slices with those put together that have nothing of another array between them."""
+    ordered = sorted((piece.start, piece.stop, i) for i, part in enumerate(parts) for piece in part)
+    spans: list[list[slice]] = [[] for _ in parts]
+    last = -1
+    for start, stop, i in ordered:
+        if i == last:
+            start = spans[i].pop().start
+        spans[i].append(slice(start, stop))
+        last = i
+    return spans

@@ -172,7 +172,7 @@ def _clip_scale(norm: float, largest: float) -> float:
 
 def _clip_arrays(parameter: Parameter, gradient: Array, largest: float) -> None:
     """Scale the gradient of each array of the parameter to at most this norm, in place."""
-    for part in parameter.parts:
+    for part in parameter.spans:
         norm = math.sqrt(sum(ops.sum_of_squares(gradient[piece]) for piece in part))
         if norm > largest:
             scale = gradient.dtype.type(_clip_scale(norm, largest))
