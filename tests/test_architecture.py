@@ -31,6 +31,7 @@ KERNEL_SIDE = ("simd", "gemm", "cells", "sequence", "ops", "kernels.cpp")
 PYTHON_LAYERS = [
     ("_engine", "_types"),
     ("config", "data"),
+    ("datasets", "preprocessing"),
     ("_training_ops",),
     ("ops",),
     ("activations", "utils"),

@@ -19,6 +19,7 @@ from pyrnn.layers import (
     Layer,
     RepeatVector,
     SimpleRNN,
+    TextVectorization,
     TimeDistributed,
 )
 from pyrnn.layers.base import Call, Run
@@ -371,6 +372,7 @@ def test_every_layer_comes_back_from_its_config(name: str) -> None:
         "LSTM": lambda: LSTM(3, unit_forget_bias=False, recurrent_dropout=0.2, name="encoder", trainable=False),
         "RepeatVector": lambda: RepeatVector(3),
         "SimpleRNN": lambda: SimpleRNN(3, "relu", go_backwards=True),
+        "TextVectorization": lambda: TextVectorization(9, ngrams=2, vocabulary=["a", "b"]),
         "TimeDistributed": lambda: TimeDistributed(Dense(3)),
     }
     layer = make[name]()

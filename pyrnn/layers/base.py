@@ -229,14 +229,14 @@ class Layer(ABC):
         Returns new arrays, or Tensors.
         """
         x, options = self._join_inputs(inputs, kwargs)
-        each = x if isinstance(x, list) else [x]
+        several = isinstance(x, list) and any(hasattr(array, "__array__") for array in x)
+        each = x if several else [x]
         if any(isinstance(array, Tensor) for array in each):
             if mask is not None:
                 raise ValueError(f"{self.name}: mask: expected None in a model, where Embedding or Masking makes it")
-            return self._connect(each, isinstance(x, list), options, training)
+            return self._connect(each, several, options, training)
         arrays = [self._array(array) for array in each]
         shapes: list[Any] = [(None, *array.shape[1:]) for array in arrays]
-        several = isinstance(x, list)
         self.build(shapes if several else shapes[0])
         acting = bool(training)
         call = Call(Run(acting, next_seed() if acting else 0))

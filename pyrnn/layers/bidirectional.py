@@ -88,7 +88,7 @@ class Bidirectional(Layer):
             if a != b:
                 raise ValueError(f"Bidirectional: backward_layer: expected {argument} {a!r} like layer's, got {b!r}")
 
-    # Facts ------------------------------------------------------------------------------------------------------------
+    # Facts -----------------------------------------------------------------------------------------------------------
 
     @property
     def path(self) -> str:
@@ -128,7 +128,7 @@ class Bidirectional(Layer):
         layers = {name: deserialize(config[name]) for name in ("layer", "backward_layer")}
         return cls(**{**config, **layers})
 
-    # Shapes -----------------------------------------------------------------------------------------------------------
+    # Shapes ----------------------------------------------------------------------------------------------------------
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         shapes = self._output_shapes(input_shape)
@@ -190,7 +190,7 @@ class Bidirectional(Layer):
             b.memory_budget,
         )
 
-    # States -----------------------------------------------------------------------------------------------------------
+    # States ----------------------------------------------------------------------------------------------------------
 
     def reset_state(self) -> None:
         """Start the next batch from zeros (stateful=True)."""
@@ -216,7 +216,7 @@ class Bidirectional(Layer):
         for layer, half in zip(self._layers, self._halves(arrays), strict=True):
             layer.set_state_arrays(half)
 
-    # Calls ------------------------------------------------------------------------------------------------------------
+    # Calls -----------------------------------------------------------------------------------------------------------
 
     def __call__(
         self, inputs: Any, initial_state: Any = None, *, training: bool | None = None, mask: Any = None, **kwargs: Any

@@ -117,7 +117,7 @@ class Cell(Layer):
             raise ValueError(f"{kind}: precision: expected None with {', '.join(self.other_activations())}, got 'bf16'")
         super().__init__(**kwargs)
 
-    # What a subclass writes -----------------------------------------------------------------------------------------
+    # What a subclass writes ------------------------------------------------------------------------------------------
 
     @property
     @abstractmethod
@@ -134,7 +134,7 @@ class Cell(Layer):
     ) -> tuple[Array, States]:
         """The adjoint of `step`: gradients of y and of the new states -> of x and of the states."""
 
-    # Facts ------------------------------------------------------------------------------------------------------------
+    # Facts -----------------------------------------------------------------------------------------------------------
 
     def other_activations(self) -> list[str]:
         """The activations that the engine's kernel does not have, as "name=value"."""
@@ -192,9 +192,11 @@ class Cell(Layer):
         """Whether a file can name the cell: yes."""
 
     def get_config(self) -> dict[str, Any]:
-        return super().get_config() | {name: activations_config(getattr(self, name)) for name in self.engine_activations}
+        return super().get_config() | {
+            name: activations_config(getattr(self, name)) for name in self.engine_activations
+        }
 
-    # Weights ----------------------------------------------------------------------------------------------------------
+    # Weights ---------------------------------------------------------------------------------------------------------
 
     def initial_bias(self) -> Array:
         """Values of the bias: (G*H) or, with two rows, (2, G*H)."""
@@ -217,7 +219,9 @@ class Cell(Layer):
             names = ("kernel", "recurrent_kernel", "bias")[: 3 if self.use_bias else 2]
             self.parameters = [
                 Parameter(name, value, regularizer=penalty, constraint=limit)
-                for name, value, penalty, limit in zip(names, (kernel, recurrent, bias), penalties, limits, strict=False)
+                for name, value, penalty, limit in zip(
+                    names, (kernel, recurrent, bias), penalties, limits, strict=False
+                )
                 if value is not None
             ]
             return
@@ -254,7 +258,7 @@ class Cell(Layer):
         """D, width of the input."""
         return int(self.parameters[0].shapes[0][0])
 
-    # A stage of a recurrent layer ---------------------------------------------------------------------------------------
+    # A stage of a recurrent layer ------------------------------------------------------------------------------------
 
     def sweep(self, x: Array, states: States | None, how: Sweep, call: Call) -> tuple[Array | None, States]:
         """x (T, B, D) and initial states -> y (T, B, H), or None without sequences, and the final states."""
@@ -370,8 +374,6 @@ def dstates_argument(dstates: Sequence[Array | None], call: Call, dtype: Any) ->
         return given
     zeros = call.buffer("zeros", given.shape, dtype)
     return tuple(zeros if d is None else d for d in dstates)
-
-
 
 
 def _check_seed(kind: str, seed: Any) -> int | None:

@@ -23,7 +23,7 @@ class InputLayer(Layer):
         super().__init__(**kwargs)
         self.shape = check_sizes("Input", "shape", shape)
         self.batch_size = None if batch_size is None else check_positive("Input", "batch_size", batch_size)
-        self.input_dtype = None if input_dtype is None else np.dtype(input_dtype).name
+        self.input_dtype = input_dtype if input_dtype in (None, "string") else np.dtype(input_dtype).name
         self.build((self.batch_size, *self.shape))
         self._nodes.append(Node(self, [], False, {}, None, (self.batch_size, *self.shape)))
 
@@ -54,7 +54,7 @@ def Input(
     shape: tuple, the shape of one sample without the batch size, e.g. (T, D) for sequences of vectors, (T,) for
         sequences of ids.
     batch_size: the one that every batch has (stateful layers need it); None for any.
-    dtype: what the arrays are; it need not be given, since every layer converts to its own dtype.
+    dtype: what the arrays are ("string" for texts); it need not be given, since every layer converts to its own dtype.
     batch_shape: (batch_size, *shape), in place of both.
     name: what a dict of inputs calls it.
 

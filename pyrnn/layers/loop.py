@@ -112,7 +112,7 @@ def _masked_output(cell: Any, y: Array, going: Array, states: Sequence[Array], m
     return np.where(going, y, states[0])
 
 
-# What steps are written with -------------------------------------------------------------------------------------
+# What steps are written with -----------------------------------------------------------------------------------------
 
 
 def activate(activation: Any, x: Array) -> Array:
@@ -135,5 +135,3 @@ def scaled(x: Array, scale: Array | None) -> Array:
         return x
     y: Array = x * scale
     return y
-
-

@@ -13,7 +13,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-
 from pyrnn._types import Array, Shape
 from pyrnn.layers.base import (
     Call,
@@ -115,7 +114,7 @@ class RNN(Layer):
             raise ValueError(f"{kind}: dtype: expected {dtype.name} like the cell's, got {kwargs['dtype']}")
         super().__init__(**kwargs)
 
-    # Facts ------------------------------------------------------------------------------------------------------------
+    # Facts -----------------------------------------------------------------------------------------------------------
 
     @property
     def path(self) -> str:
@@ -157,7 +156,7 @@ class RNN(Layer):
             return []
         return [parameter for stage in self.stages if stage.trainable for parameter in stage.parameters]
 
-    # Shapes -----------------------------------------------------------------------------------------------------------
+    # Shapes ----------------------------------------------------------------------------------------------------------
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         first, *rest = input_shape if isinstance(input_shape, list) else [input_shape]
@@ -205,7 +204,7 @@ class RNN(Layer):
                 stacklevel=2,
             )
 
-    # States -----------------------------------------------------------------------------------------------------------
+    # States ----------------------------------------------------------------------------------------------------------
 
     def reset_state(self) -> None:
         """Start the next batch from zeros (stateful=True)."""
@@ -279,7 +278,7 @@ class RNN(Layer):
                 "batch_size that divides the number of samples"
             )
 
-    # Calls ------------------------------------------------------------------------------------------------------------
+    # Calls -----------------------------------------------------------------------------------------------------------
 
     def __call__(
         self, inputs: Any, initial_state: Any = None, *, training: bool | None = None, mask: Any = None, **kwargs: Any
@@ -464,5 +463,3 @@ def leading_mask(mask: Array, reverse: bool) -> Array | None:
     if not lead.any():
         return None
     return lead[::-1] if reverse else lead
-
-

@@ -68,9 +68,7 @@ class SimpleRNNCell(Cell):
         x, h_prev, z, h = kept
         kernel, recurrent, *bias = self.parameters
         dz = loop.slope(self.activation, z, h, dy + dstates[0])
-        dx, _, _ = ops.dense_backward(
-            x, kernel.value, dz, dW=kernel.gradient, db=bias[0].gradient if bias else None
-        )
+        dx, _, _ = ops.dense_backward(x, kernel.value, dz, dW=kernel.gradient, db=bias[0].gradient if bias else None)
         dh, _, _ = ops.dense_backward(h_prev, recurrent.value, dz, dW=recurrent.gradient)
         assert dx is not None
         assert dh is not None

@@ -143,7 +143,7 @@ def stage_of(cell: Any, owner: str) -> StageCell:
     for method in ("step", "step_backward", "call"):
         if getattr(type(cell), method, None) is not getattr(own, method, None):
             raise TypeError(
-                f"{owner}: {type(cell).__name__} has a {method} of its own, which {own.__name__}'s kernel does not run: "
-                "write a class of your own with state_size, step and step_backward"
+                f"{owner}: {type(cell).__name__} has a {method} of its own, which the kernel of {own.__name__} does not "
+                "run: write a class of your own with state_size, step and step_backward"
             )
     return cell
