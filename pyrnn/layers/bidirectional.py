@@ -21,8 +21,8 @@ class Bidirectional(Layer):
 
     layer: an LSTM, GRU, SimpleRNN or RNN(cell); it reads forward, a copy of it backward.
     merge_mode: how the two outputs are combined: "concat", "sum", "mul", "ave", or None for a pair.
-    backward_layer: the layer that reads in the other direction. It may be of another class, and with "concat" or None of
-        another size. Two layers that are alike run in one call of the engine, so that threads can split them.
+    backward_layer: the layer that reads in the other direction. It may be of another class, and with "concat" or
+        None of another size. Two layers that are alike run in one call of the engine, so that threads can split them.
 
     As in Keras, the layers' zero_output_for_mask is set to their return_sequences, whatever it was.
 

@@ -96,6 +96,7 @@ class Cell(Layer):
     ) -> None:
         kind = type(self).__name__ if owner is None else owner
         self.units = check_positive(kind, "units", units)
+        float_dtype(kwargs.get("dtype"), kind)
         self.activation = activations.get(activation, f"{kind}: activation")
         self.use_bias = check_flag(kind, "use_bias", use_bias)
         self.kernel_initializer = initializers.get(kernel_initializer, f"{kind}: kernel_initializer")

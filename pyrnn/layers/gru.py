@@ -84,14 +84,14 @@ class GRUCell(Cell):
         else:
             h_zr, h_n = ops.dense_forward(operand, recurrent[:, :wide]), None
         s_z, s_r = x_z + h_zr[:, : self.units], x_r + h_zr[:, self.units :]
-        z, r = (loop.activate(self.recurrent_activation, part) for part in (s_z, s_r))
+        z, r = (activations.apply(self.recurrent_activation, part) for part in (s_z, s_r))
         reset = None
         if h_n is None:
             reset = r * operand
             s_n = x_n + ops.dense_forward(reset, recurrent[:, wide:])
         else:
             s_n = x_n + r * h_n
-        n = loop.activate(self.activation, s_n)
+        n = activations.apply(self.activation, s_n)
         h = z * h_prev + (1 - z) * n
         return h, (h,), (x, h_prev, operand, h_n, reset, (s_z, s_r, s_n), (z, r, n))
 
@@ -102,10 +102,10 @@ class GRUCell(Cell):
         kernel, recurrent, *bias = self.parameters
         dh = dy + dstates[0]
         wide = self.units * 2
-        ds_n = loop.slope(self.activation, s_n, n, dh * (1 - z))
-        ds_z = loop.slope(self.recurrent_activation, s_z, z, dh * (h_prev - n))
+        ds_n = activations.gradient(self.activation, s_n, n, dh * (1 - z))
+        ds_z = activations.gradient(self.recurrent_activation, s_z, z, dh * (h_prev - n))
         if self.reset_after:
-            ds_r = loop.slope(self.recurrent_activation, s_r, r, ds_n * h_n)
+            ds_r = activations.gradient(self.recurrent_activation, s_r, r, ds_n * h_n)
             dh_sums = np.concatenate([ds_z, ds_r, ds_n * r], axis=1)
             b_h = None if not bias else np.zeros_like(bias[0].gradient[1])
             d_operand, _, _ = ops.dense_backward(operand, recurrent.value, dh_sums, dW=recurrent.gradient, db=b_h)
@@ -114,7 +114,7 @@ class GRUCell(Cell):
         else:
             d_reset, dW_n, _ = ops.dense_backward(reset, recurrent.value[:, wide:], ds_n)
             assert d_reset is not None
-            ds_r = loop.slope(self.recurrent_activation, s_r, r, d_reset * operand)
+            ds_r = activations.gradient(self.recurrent_activation, s_r, r, d_reset * operand)
             ds = np.concatenate([ds_z, ds_r], axis=1)
             d_operand, dW, _ = ops.dense_backward(operand, recurrent.value[:, :wide], ds)
             recurrent.gradient[:, :wide] += dW

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pyrnn import ops
 from pyrnn._types import Array
 
 if TYPE_CHECKING:
@@ -96,7 +95,7 @@ def _zeros(cell: Any, batch: int) -> tuple[Array, ...]:
 
 
 def _with_scales(function: Any, scales: Scales) -> Any:
-    if scales == (None, None):
+    if scales[0] is None and scales[1] is None:
         return function
     return lambda *arguments: function(*arguments, scales)
 
@@ -113,20 +112,6 @@ def _masked_output(cell: Any, y: Array, going: Array, states: Sequence[Array], m
 
 
 # What steps are written with -----------------------------------------------------------------------------------------
-
-
-def activate(activation: Any, x: Array) -> Array:
-    """activation(x): a name of the engine's, or an object with `function`."""
-    if isinstance(activation, str):
-        return ops.activation_forward(activation, x)
-    return np.asarray(activation.function(x), x.dtype)
-
-
-def slope(activation: Any, x: Array, y: Array, dy: Array) -> Array:
-    """dx from dy, where y = activation(x)."""
-    if isinstance(activation, str):
-        return ops.activation_backward(activation, y, np.ascontiguousarray(dy))
-    return np.asarray(activation.gradient(x, dy), x.dtype)
 
 
 def scaled(x: Array, scale: Array | None) -> Array:

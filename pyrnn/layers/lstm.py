@@ -85,10 +85,10 @@ class LSTMCell(Cell):
         x, h_prev, c_prev = loop.scaled(x, scales[0]), loop.scaled(states[0], scales[1]), states[1]
         z = ops.dense_forward(x, kernel, bias[0] if bias else None) + ops.dense_forward(h_prev, recurrent)
         z_i, z_f, z_g, z_o = sums = [np.ascontiguousarray(part) for part in np.split(z, 4, axis=1)]
-        i, f, o = (loop.activate(self.recurrent_activation, part) for part in (z_i, z_f, z_o))
-        g = loop.activate(self.activation, z_g)
+        i, f, o = (activations.apply(self.recurrent_activation, part) for part in (z_i, z_f, z_o))
+        g = activations.apply(self.activation, z_g)
         c = f * c_prev + i * g
-        a = loop.activate(self.activation, c)
+        a = activations.apply(self.activation, c)
         h = o * a
         return h, (h, c), (x, h_prev, c_prev, sums, (i, f, g, o), c, a)
 
@@ -98,14 +98,14 @@ class LSTMCell(Cell):
         x, h_prev, c_prev, (z_i, z_f, z_g, z_o), (i, f, g, o), c, a = kept
         kernel, recurrent, *bias = self.parameters
         dh = dy + dstates[0]
-        dc = dstates[1] + loop.slope(self.activation, c, a, dh * o)
+        dc = dstates[1] + activations.gradient(self.activation, c, a, dh * o)
         gate = self.recurrent_activation
         dz = np.concatenate(
             [
-                loop.slope(gate, z_i, i, dc * g),
-                loop.slope(gate, z_f, f, dc * c_prev),
-                loop.slope(self.activation, z_g, g, dc * i),
-                loop.slope(gate, z_o, o, dh * a),
+                activations.gradient(gate, z_i, i, dc * g),
+                activations.gradient(gate, z_f, f, dc * c_prev),
+                activations.gradient(self.activation, z_g, g, dc * i),
+                activations.gradient(gate, z_o, o, dh * a),
             ],
             axis=1,
         )

@@ -321,7 +321,7 @@ class RNN(Layer):
             masked = "hold" if hold and i == last else "zero"
             how = Sweep(mask, masked, self.go_backwards, self.return_sequences or i < last, tape)
             assert y is not None
-            y, final = stage.sweep(y, starts[i], how, call.child(i))
+            y, final = stage.sweep(y, starts[i], how, call.child(i) if last else call)
             finals.append(final)
         states = [state for final in finals for state in final]
         if self.stateful:
@@ -345,16 +345,16 @@ class RNN(Layer):
             if self.go_backwards:
                 out = out[:, ::-1]
         if call.run.training:
-            call.kept = (several, lead, at_end)
+            call.kept = (several, lead, at_end, call.kept)
         return (out, *states) if self.return_state else out
 
     def backward(self, dy: Any, call: Call) -> Any:
-        several, lead, at_end = call.kept
+        several, lead, at_end, call.kept = call.kept
         flat: list[Array | None] = [None] * len(self._state_names)
         if self.return_state:
             dy, *rest = dy
             flat = [None if d is None else self.cast(d) for d in rest]
-        dstates = [list(group or ()) for group in self._grouped(flat)]
+        dstates: list[list[Array | None]] = [list(group or ()) for group in self._grouped(flat)]
         dy = None if dy is None else self.cast(dy)
         held = None
         if not self.return_sequences:
@@ -367,9 +367,11 @@ class RNN(Layer):
                 held = np.where(lead[..., None], dy, 0).sum(axis=0, dtype=self.dtype)
         before: list[Any] = []
         for i in range(len(self.stages) - 1, -1, -1):
-            inner = call.child(i)
-            inner.need_dx = call.need_dx or i > 0
-            dy, starts = self.stages[i].sweep_backward(dy, dstates[i], inner)
+            inner = call
+            if len(self.stages) > 1:
+                inner = call.child(i)
+                inner.need_dx = call.need_dx or i > 0
+            dy, starts = self.stages[i].sweep_backward(dy, dstates[i], inner)  # dx of a stage is dy of the one below
             before = [*starts, *before]
         if held is not None:
             first = len(before) - self._counts[-1]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-from pyrnn import ops
+from pyrnn import activations, ops
 from pyrnn._types import Array
 from pyrnn.layers import loop
 from pyrnn.layers.cell import Cell, States
@@ -59,7 +59,7 @@ class SimpleRNNCell(Cell):
         kernel, recurrent, *bias = (parameter.value for parameter in self.parameters)
         x, h_prev = loop.scaled(x, scales[0]), loop.scaled(states[0], scales[1])
         z = ops.dense_forward(x, kernel, bias[0] if bias else None) + ops.dense_forward(h_prev, recurrent)
-        h = loop.activate(self.activation, z)
+        h = activations.apply(self.activation, z)
         return h, (h,), (x, h_prev, z, h)
 
     def step_backward(
@@ -67,7 +67,7 @@ class SimpleRNNCell(Cell):
     ) -> tuple[Array, States]:
         x, h_prev, z, h = kept
         kernel, recurrent, *bias = self.parameters
-        dz = loop.slope(self.activation, z, h, dy + dstates[0])
+        dz = activations.gradient(self.activation, z, h, dy + dstates[0])
         dx, _, _ = ops.dense_backward(x, kernel.value, dz, dW=kernel.gradient, db=bias[0].gradient if bias else None)
         dh, _, _ = ops.dense_backward(h_prev, recurrent.value, dz, dW=recurrent.gradient)
         assert dx is not None

@@ -31,7 +31,7 @@ class UserCell:
             raise ValueError(
                 f"{owner}: state_size: expected an integer >= 1 or a list of them, got {self.state_size!r}"
             )
-        self.state_sizes = [int(size) for size in sizes]
+        self.state_sizes = [int(size) for size in sizes if size]
         self.output_size = int(getattr(cell, "output_size", None) or self.state_sizes[0])
         self.dtype = float_dtype(getattr(cell, "dtype", None), owner)
         self._call = getattr(cell, "call", None) or (cell if callable(cell) else None)
@@ -143,7 +143,7 @@ def stage_of(cell: Any, owner: str) -> StageCell:
     for method in ("step", "step_backward", "call"):
         if getattr(type(cell), method, None) is not getattr(own, method, None):
             raise TypeError(
-                f"{owner}: {type(cell).__name__} has a {method} of its own, which the kernel of {own.__name__} does not "
+                f"{owner}: {type(cell).__name__} has its own {method}, which the kernel of {own.__name__} does not "
                 "run: write a class of your own with state_size, step and step_backward"
             )
     return cell
