@@ -30,6 +30,7 @@ CPP_LAYERS = [
 KERNEL_SIDE = ("simd", "gemm", "cells", "sequence", "ops", "kernels.cpp")
 PYTHON_LAYERS = [
     ("_engine", "_types"),
+    ("_files",),
     ("config", "data"),
     ("datasets", "preprocessing"),
     ("_training_ops",),
@@ -41,8 +42,8 @@ PYTHON_LAYERS = [
     ("optimizers",),
     ("training",),
     ("callbacks",),
-    ("saving",),
     ("models",),
+    ("saving",),
     ("tasks", "interop"),
     ("cli",),
 ]

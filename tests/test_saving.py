@@ -10,7 +10,7 @@ import pytest
 from safetensors.numpy import save_file
 
 import pyrnn
-from pyrnn import Input, Sequential, saving, utils
+from pyrnn import Input, Sequential, _files, saving, utils
 from pyrnn.layers import (
     GRU,
     LSTM,
@@ -155,7 +155,7 @@ def test_files_name_nothing_but_known_classes(tmp_path: Path) -> None:
 
 def test_a_newer_format_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "model.pyrnn"
-    monkeypatch.setattr(saving, "FORMAT_VERSION", 2)
+    monkeypatch.setattr(_files, "FORMAT_VERSION", 2)
     Sequential([Input((3, 2)), GRU(2)]).save(file)
     monkeypatch.undo()
     with pytest.raises(ValueError, match="expected format version 1, got 2: update pyrnn"):

@@ -170,7 +170,7 @@ struct Forward {
     const index_t lowest = tiles ? n_rows / tiles : 1;
     const index_t width = panels_of_tile(static_cast<int>(lowest), A);
     const index_t bytes = L::factor_panel_size(job.inputs, job.units) * index_t{sizeof(Factor)};
-    const Sweep sweep(ceil_div(panels.end - panels.begin, width), (panels.end - panels.begin) * bytes, s & 1);
+    const Sweep sweep(ceil_div(panels.end - panels.begin, width), (panels.end - panels.begin) * bytes, (job.sweeps + s) & 1);
     for (index_t i = 0; i < sweep.groups; ++i) {
       const index_t p = panels.begin + sweep.group(i) * width;
       const index_t p_end = min_of(p + width, panels.end);
@@ -181,6 +181,8 @@ struct Forward {
         index_t q = p;
         if constexpr (Q > 1)
           for (; q + Q <= p_end; q += Q) tile<phase, R, Q>(row, q, ahead);
+        if constexpr (Q > 2)
+          for (; q + 2 <= p_end; q += 2) tile<phase, R, 2>(row, q, ahead);
         for (; q < p_end; ++q) tile<phase, R, 1>(row, q, ahead);
         ahead = ahead.after(groups_of(job.inputs) + groups_of(job.units));
       });

@@ -11,6 +11,7 @@ from pyrnn.layers.dense import Dense
 from pyrnn.layers.dot import Dot, dot
 from pyrnn.layers.dropout import AlphaDropout, Dropout, GaussianDropout, GaussianNoise, SpatialDropout1D
 from pyrnn.layers.embedding import Embedding
+from pyrnn.layers.get_item import GetItem
 from pyrnn.layers.gru import GRU, GRUCell
 from pyrnn.layers.input import Input, InputLayer
 from pyrnn.layers.lambda_layer import Lambda
@@ -67,6 +68,7 @@ LAYERS: dict[str, type[Layer]] = {
         Embedding,
         Flatten,
         GRU,
+        GetItem,
         GaussianDropout,
         GaussianNoise,
         GlobalAveragePooling1D,
@@ -129,6 +131,7 @@ __all__ = [
     "GRUCell",
     "GaussianDropout",
     "GaussianNoise",
+    "GetItem",
     "GlobalAveragePooling1D",
     "GlobalMaxPooling1D",
     "Input",

@@ -153,7 +153,7 @@ class ELU(Elementwise):
 
     >>> import numpy as np
     >>> ELU()(np.array([[-1.0, 2.0]], np.float32)).round(4).tolist()
-    [[-0.6320999860763550, 2.0]]
+    [[-0.632099986076355, 2.0]]
 
     Clevert, Unterthiner & Hochreiter 2016, https://arxiv.org/abs/1511.07289
     """

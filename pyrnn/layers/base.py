@@ -419,5 +419,6 @@ def _tuples(shape: Any) -> Any:
 
 
 def _snake(name: str) -> str:
-    """LSTM -> lstm, SimpleRNN -> simple_rnn."""
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
+    """Keras's automatic names: LSTM -> lstm, SimpleRNN -> simple_rnn, Conv1D -> conv1d."""
+    apart = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", name)
+    return re.sub(r"([a-z])([A-Z])", r"\1_\2", apart).lower()

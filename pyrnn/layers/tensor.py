@@ -50,6 +50,45 @@ class Tensor:
         given: str | None = getattr(layer, "input_dtype", None)
         return layer.dtype.name if given is None else given
 
+    def __getitem__(self, index: Any) -> Any:
+        from pyrnn.layers.get_item import GetItem
+
+        return GetItem(index)(self)
+
+    def __add__(self, other: Any) -> Any:
+        return self._with(other, "Add", offset=other)
+
+    def __sub__(self, other: Any) -> Any:
+        return self._with(other, "Subtract", offset=other if isinstance(other, Tensor) else -other)
+
+    def __mul__(self, other: Any) -> Any:
+        return self._with(other, "Multiply", scale=other)
+
+    def __truediv__(self, other: Any) -> Any:
+        if isinstance(other, Tensor):
+            raise TypeError(f"{self!r} / Tensor is not supported: divide by a number")
+        return self._with(other, "Multiply", scale=1 / other)
+
+    __radd__, __rmul__ = __add__, __mul__
+
+    def __rsub__(self, other: Any) -> Any:
+        return self * -1 + other
+
+    def __neg__(self) -> Any:
+        return self * -1
+
+    def _with(self, other: Any, merging: str, scale: Any = 1.0, offset: Any = 0.0) -> Any:
+        """This and another Tensor in a merging layer, or times and plus a number."""
+        from pyrnn import layers
+
+        if isinstance(other, Tensor):
+            return getattr(layers, merging)()([self, other])
+        if isinstance(other, (int, float)) and not isinstance(other, bool):
+            return layers.Rescaling(float(scale), float(offset))(self)
+        return NotImplemented
+
+    __array_ufunc__ = None  # NumPy leaves `array * tensor` to the tensor, which says what it takes
+
     def __array__(self, *args: Any, **kwargs: Any) -> Any:
         raise TypeError(
             f"{self!r} has no values: put it into Model(inputs, outputs) and give the model an array, or call a "

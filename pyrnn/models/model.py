@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from pyrnn import saving
 from pyrnn._types import Array, Shape
 from pyrnn.layers.arguments import show
 from pyrnn.layers.base import Call, Layer, deserialize, serialize
@@ -254,6 +253,10 @@ class Model(Trainer, Layer):
         out_shapes = [known[id(x)] for x in self.outputs]
         return out_shapes if len(out_shapes) > 1 else out_shapes[0]
 
+    def check_input_shape(self, shape: Any) -> None:
+        """Raise ValueError for inputs that do not fit the Inputs."""
+        self.compute_output_shape(shape)
+
     @property
     def budget_shares(self) -> int:
         return sum(step.node.layer.budget_shares for step in (self._plan.steps if self._plan else ()))
@@ -334,9 +337,9 @@ class Model(Trainer, Layer):
 
     def save(self, filepath: str | PathLike[str], overwrite: bool = True) -> None:
         """Write the model to a file: layers, weights, and what it was compiled with; `load_model` reads it."""
-        from pyrnn.models.state import state_of
+        from pyrnn.models.state import save_model
 
-        saving.write(filepath, *state_of(self))
+        save_model(self, filepath, overwrite)
 
     def __reduce__(self) -> tuple[Any, ...]:
         from pyrnn.models.state import model_from_state, state_of

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from os import PathLike, fspath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from pyrnn import losses, metrics, optimizers, saving
+from pyrnn import _files, optimizers
 from pyrnn._types import Array
 from pyrnn.layers.base import deserialize, serialize
 from pyrnn.models.model import Model
+from pyrnn.training.goals import compiled_from_config
+from pyrnn.training.state import optimizer_tensors, set_optimizer_state
+from pyrnn.training.weights import check_overwrite
 
 
 def load_model(filepath: str | PathLike[str]) -> Model:
@@ -27,30 +31,33 @@ def load_model(filepath: str | PathLike[str]) -> Model:
     ...     load_model(folder + "/model.pyrnn").count_params()
     42
     """
-    config, tensors = saving.read(filepath)
+    config, tensors = _files.read(filepath)
     try:
         return model_from_state(config, tensors)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{fspath(filepath)}: does not describe a model: {error}") from error
+
+
+def save_model(model: Model, filepath: str | PathLike[str], overwrite: bool = True) -> None:
+    """Write a model to a file: layers, weights, and what it was compiled with; `load_model` reads it.
+
+    The name of the file says nothing about its format: "m.keras" is written in pyrnn's too.
+
+    Raises FileExistsError with overwrite=False where the file exists.
+    """
+    check_overwrite("save", Path(fspath(filepath)), overwrite)
+    _files.write(filepath, *state_of(model))
 
 
 def state_of(model: Model) -> tuple[dict[str, Any], dict[str, Array]]:
     """A model as a JSON-able config and named arrays."""
-    config: dict[str, Any] = {"model": serialize(model)}
+    config: dict[str, Any] = {"model": serialize(model), "names": model.weight_names}
     tensors: dict[str, Array] = {}
     for i, array in enumerate(model.get_weights()):
-        tensors[f"weights/{i}"] = np.ascontiguousarray(array)
-    if model._compiled:
-        config["compile"] = {
-            "optimizer": optimizers.serialize(model.optimizer),
-            "loss": losses.serialize(model.loss),
-            "metrics": [metrics.serialize(metric) for metric in model._metrics.metrics],
-            "iterations": model.optimizer.iterations,
-        }
-        for i, slots in enumerate(model.optimizer.get_state()):
-            for slot, arrays in slots.items():
-                for j, array in enumerate(arrays):
-                    tensors[f"optimizer/{i}/{slot}/{j}"] = np.ascontiguousarray(array)
+        tensors[f"weights/{i}"] = np.asarray(array, order="C")
+    if model.compiled:
+        config["compile"] = model.get_compile_config()
+        tensors |= optimizer_tensors(model.optimizer)
     return config, tensors
 
 
@@ -66,24 +73,7 @@ def model_from_state(config: Mapping[str, Any], tensors: Mapping[str, Array]) ->
         raise ValueError("there are weights without a shape of the input")
     compiled = config.get("compile")
     if compiled is not None:
-        model.compile(
-            optimizer=optimizers.deserialize(compiled["optimizer"]),
-            loss=losses.deserialize(compiled["loss"]),
-            metrics=[metrics.deserialize(metric) for metric in compiled["metrics"]],
-        )
-        state = _optimizer_state(tensors)
-        if state:
-            model.optimizer.set_state(compiled["iterations"], model.trainable_parameters(), state)
-        else:
-            model.optimizer.iterations = int(compiled["iterations"])
+        made = compiled_from_config(compiled)
+        model.compile(optimizers.deserialize(compiled["optimizer"]), **made._asdict())
+        set_optimizer_state(model, int(compiled["iterations"]), tensors)
     return model
-
-
-def _optimizer_state(tensors: Mapping[str, Array]) -> list[dict[str, list[Array]]]:
-    """The arrays named optimizer/<parameter>/<slot>/<array>, in order."""
-    found: dict[int, dict[str, dict[int, Array]]] = {}
-    for name, array in tensors.items():
-        if name.startswith("optimizer/"):
-            _, parameter, slot, j = name.split("/")
-            found.setdefault(int(parameter), {}).setdefault(slot, {})[int(j)] = array
-    return [{slot: [arrays[j] for j in sorted(arrays)] for slot, arrays in found[i].items()} for i in sorted(found)]

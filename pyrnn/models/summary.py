@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from pyrnn.layers.arguments import show
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 def summary_lines(model: Model) -> list[str]:
     """The lines that `Model.summary` prints."""
     rows = [("Layer (type)", "Output shape", "Weights", "Connected to")]
-    rows += [(*_about(layer), _connected(layer, model)) for layer in model.layers]
+    rows += [(*_about(layer, model), _connected(layer, model)) for layer in model.layers]
     plain = _is_chain(model)
     if plain:  # what each stands on is the line above it
         rows = [(*row[:3], "") for row in rows]
@@ -29,24 +30,18 @@ def summary_lines(model: Model) -> list[str]:
     lines.append(rule)
     if not model.built:
         return [*lines, "Weights: not built yet; give the first layer an input_shape, or fit"]
-    trained = sum(
-        len_of_shapes for p in model.trainable_parameters() for len_of_shapes in [sum(_size(s) for s in p.shapes)]
-    )
+    trained = sum(math.prod(shape) for p in model.trainable_parameters() for shape in p.shapes)
     total = model.count_params()
     return [*lines, f"Weights: {total:,}" + (f", of which trainable: {trained:,}" if trained != total else "")]
 
 
-def _size(shape: tuple[int, ...]) -> int:
-    size = 1
-    for n in shape:
-        size *= n
-    return size
-
-
-def _about(layer: Layer) -> tuple[str, str, str]:
-    built = layer.output_shape is not None
-    shapes = layer.output_shape if isinstance(layer.output_shape, list) else [layer.output_shape]
-    count = f"{layer.count_params():,}" if built else "?"
+def _about(layer: Layer, model: Model) -> tuple[str, str, str]:
+    tensors = [x for x in model.inputs if x.node.layer is layer]
+    for step in model._plan.steps if model._plan else ():
+        if step.node.layer is layer and not tensors:
+            tensors = step.node.outputs
+    shapes = [x.shape for x in tensors] or [None]
+    count = f"{layer.count_params():,}" if tensors else "?"
     return f"{layer.name} ({type(layer).__name__})", ", ".join(show(shape) for shape in shapes), count
 
 
