@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pyrnn.layers.arguments import show
 from pyrnn.layers.input import InputLayer
@@ -40,7 +40,7 @@ def _about(layer: Layer, model: Model) -> tuple[str, str, str]:
     for step in model._plan.steps if model._plan else ():
         if step.node.layer is layer and not tensors:
             tensors = step.node.outputs
-    shapes = [x.shape for x in tensors] or [None]
+    shapes: list[Any] = [x.shape for x in tensors] or [None]
     count = f"{layer.count_params():,}" if tensors else "?"
     return f"{layer.name} ({type(layer).__name__})", ", ".join(show(shape) for shape in shapes), count
 
