@@ -243,7 +243,7 @@ def erf(x: Array) -> Array:
     >>> erf(np.array([0.0, 1.0])).round(6)
     array([0.      , 0.842701])
     """
-    z = np.abs(x).astype(np.float64)
+    z = np.minimum(np.abs(x), 30).astype(np.float64)  # it is 1 from 6 on
     square = z * z
     low = z * _ratio(_ERF_LOW, square)
     middle = np.exp(-square) * _ratio(_ERF_MIDDLE, z)

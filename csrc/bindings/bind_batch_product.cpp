@@ -26,8 +26,9 @@ struct BatchProduct {
     columns = b.shape[transpose_b ? 1 : 2];
     if (b.shape[0] != batch) value_error("b", std::to_string(batch) + " matrices, as many as a", b.shape_text());
     if (b.shape[transpose_b ? 2 : 1] != inner) {
-      value_error("b", std::to_string(inner) + (transpose_b ? " columns" : " rows") + ", which a " + a.shape_text() +
-                           " is multiplied with",
+      value_error("b",
+                  std::to_string(inner) + (transpose_b ? " columns" : " rows") + ", which a " + a.shape_text() +
+                      " is multiplied with",
                   b.shape_text());
     }
   }
@@ -74,8 +75,7 @@ py::object batch_product_of(PyObject* const* arguments) {
                                 read_flag(arguments[3], "transpose_b"));
   const index_t shape[] = {product.batch, product.rows, product.columns};
   const Flat<T> out = new_flat<T>(3, shape);
-  const double us =
-      dense_us(runner, product.rows, product.inner, product.columns) * static_cast<double>(product.batch);
+  const double us = dense_us(runner, product.rows, product.inner, product.columns) * static_cast<double>(product.batch);
   T* scratch = dense_scratch(runner);
   const OpsKernels<T>& ops = runner.table->ops;
   const index_t chunks = chunks_of(us, product.batch);

@@ -125,7 +125,8 @@ class SpatialDropout1D(Dropout):
     arguments: ClassVar[tuple[str, ...]] = ("rate", "seed")
 
     def __init__(self, rate: float, seed: int | None = None, **kwargs: Any) -> None:
-        super().__init__(rate, None, seed, **kwargs)
+        self.noise_shape = None
+        Noise.__init__(self, rate, seed, **kwargs)  # without Dropout's noise_shape
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         check_rank(self.name, input_shape, 3, "(batch, steps, width)")
@@ -184,7 +185,8 @@ class GaussianDropout(Dropout):
     arguments: ClassVar[tuple[str, ...]] = ("rate", "seed")
 
     def __init__(self, rate: float, seed: int | None = None, **kwargs: Any) -> None:
-        super().__init__(rate, None, seed, **kwargs)
+        self.noise_shape = None
+        Noise.__init__(self, rate, seed, **kwargs)  # without Dropout's noise_shape
 
     def draw(self, shape: tuple[int, ...], call: Call) -> Array:
         normal = self.generator(call).standard_normal(shape, self.dtype)
