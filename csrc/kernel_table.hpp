@@ -70,6 +70,7 @@ struct SequenceJob {
 
   const T* weights;           // packed; forward reads the biases
   const void* factors;        // of the weights
+  index_t sweeps;             // of earlier calls over them: the next one goes back over what the caches still hold
   T* state[max_states];       // step 0 is the initial state
   void* operand[max_phases];  // factors. [0]: h * h_scale, laid out as a state, null where that is the state itself;
                               // [1]: what phase 1 multiplies, [keep ? steps : 1][B][pitch], null for one phase

@@ -18,12 +18,13 @@ from pyrnn.config import get_num_threads, set_num_threads, show_config
 
 if TYPE_CHECKING:
     from pyrnn.layers import Input
-    from pyrnn.models import Sequential, load_model
+    from pyrnn.models import Model, Sequential, load_model
 
 __version__ = "0.1.0"
 
 __all__ = [
     "Input",
+    "Model",
     "Sequential",
     "__version__",
     "get_num_threads",
@@ -34,18 +35,20 @@ __all__ = [
 ]
 
 # Loaded when they are first asked for: whoever only calls `ops` does not wait for layers and training.
-_LAZY = {"Input": "pyrnn.layers", "Sequential": "pyrnn.models", "load_model": "pyrnn.models"}
+_LAZY = {"Input": "pyrnn.layers", "Model": "pyrnn.models", "Sequential": "pyrnn.models", "load_model": "pyrnn.models"}
 _MODULES = (
     "activations",
     "callbacks",
     "constraints",
     "data",
+    "datasets",
     "initializers",
     "layers",
     "losses",
     "metrics",
     "models",
     "optimizers",
+    "preprocessing",
     "regularizers",
     "saving",
     "tasks",

@@ -74,6 +74,30 @@ def dense_backward(
     return _engine.dense_backward(x, W, dy, need_dx, dW, db, threads, _force)
 
 
+def batch_product(
+    a: Array,
+    b: Array,
+    *,
+    transpose_a: bool = False,
+    transpose_b: bool = False,
+    threads: int | None = None,
+    _force: Force = None,
+) -> Array:
+    """c[i] = a[i] b[i] for each i: the products of two batches of matrices.
+
+    a: (batch, M, K), or (batch, K, M) with transpose_a
+    b: (batch, K, N), or (batch, N, K) with transpose_b; not both transposed
+    threads: at most so many; None for `get_num_threads()`
+
+    Returns c (batch, M, N). The bits of c[i] depend neither on the rest of the batch nor on threads.
+    Raises ValueError for shapes, TypeError for dtypes, each naming the argument.
+
+    >>> batch_product(np.array([[[1.0, 2.0]]]), np.array([[[3.0, 4.0]]]), transpose_b=True)
+    array([[[11.]]])
+    """
+    return _engine.batch_product(a, b, transpose_a, transpose_b, threads, _force)
+
+
 def activation_forward(name: str, x: Array, *, out: Array | None = None, _force: Force = None) -> Array:
     """y = name(x), element by element; "softmax" over the last axis.
 

@@ -11,6 +11,7 @@ import os
 from collections.abc import Sequence
 from typing import Any, Literal
 
+import numpy as np
 import safetensors
 import safetensors.numpy
 
@@ -21,6 +22,7 @@ from pyrnn._training_ops import (
     activation_backward,
     activation_forward,
     adam_step,
+    batch_product,
     binary_cross_entropy_from_probabilities,
     cross_entropy_from_probabilities,
     dense_backward,
@@ -37,6 +39,7 @@ from pyrnn._training_ops import (
     sum_of_squares,
 )
 from pyrnn._types import Array
+from pyrnn.data.dataset import DataArray
 
 __all__ = [
     "Gradients",
@@ -52,7 +55,10 @@ __all__ = [
     "adamax_step",
     "backward",
     "backward_both",
+    "batch_product",
     "binary_cross_entropy_from_probabilities",
+    "convert_to_numpy",
+    "convert_to_tensor",
     "cross_entropy_from_probabilities",
     "dense_backward",
     "dense_forward",
@@ -296,11 +302,12 @@ class Packed:
 
     def __init__(self, weights: Weights) -> None:
         self._weights = weights
+        self._cell = weights.cell
 
     @property
     def cell(self) -> str:
         """Name of the cell."""
-        return self._weights.cell
+        return self._cell
 
     def forward(
         self,
@@ -316,8 +323,11 @@ class Packed:
         Returns (y, state): (T, B, H) and the final h or (h, c).
         Raises as `ops.forward`.
         """
-        y, state, _ = forward(self._weights.cell, x, self._weights, None, None, state, lengths=lengths, threads=threads)
-        assert y is not None
+        # As `forward` calls it: a second Python call would cost as much as a small step.
+        y, state, _ = _engine.forward(
+            self._cell, x, self._weights, None, None, state, None, lengths, None, "zero", None,
+            False, None, None, None, True, False, None, threads, None, None,
+        )  # fmt: skip
         return y, state
 
     def stream(self, batch: int = 1) -> Stream:
@@ -402,3 +412,21 @@ class Stream(_engine.Stream):
             raise ValueError(f"path: expected the state of a stream of {self.facts['cell']}, got {metadata}")
         parts = tuple(arrays[name] for name in sorted(arrays))
         self.state = parts if self.facts["states"] > 1 else parts[0]
+
+
+def convert_to_tensor(x: Any, dtype: Any = None) -> Array:
+    """x as an array: Keras's name for what NumPy does, for code written for Keras.
+
+    >>> convert_to_tensor([1, 2], "float32").numpy()
+    array([1., 2.], dtype=float32)
+    """
+    return np.asarray(x, dtype).view(DataArray)
+
+
+def convert_to_numpy(x: Any) -> Array:
+    """x as a plain array.
+
+    >>> convert_to_numpy(convert_to_tensor([1, 2]))
+    array([1, 2])
+    """
+    return np.asarray(x)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from abc import ABC, abstractmethod
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import numpy as np
 from pyrnn._types import Array
 from pyrnn.data.padding import pad_sequences
 
-__all__ = ["next_seed", "pad_sequences", "set_random_seed", "to_categorical"]
+__all__ = ["PyDataset", "Sequence", "next_seed", "pad_sequences", "set_random_seed", "to_categorical"]
 
 _seeds = np.random.default_rng()
 
@@ -70,3 +71,54 @@ def to_categorical(x: Any, num_classes: int | None = None) -> Array:
     rows = np.zeros((*ids.shape, classes), np.float32)
     np.put_along_axis(rows, ids[..., None].astype(np.int64), 1.0, axis=-1)
     return rows
+
+
+class PyDataset(ABC):
+    """Base of data that are batches by their numbers, for `fit`, `evaluate` and `predict`.
+
+    A subclass writes `__len__`, the number of batches, and `__getitem__`, the batch of a number: x, (x, y) or
+    (x, y, sample_weight). It may write `on_epoch_begin` and `on_epoch_end`.
+
+    workers, use_multiprocessing, max_queue_size: for code written for Keras; batches are made in the calling thread,
+        so that only 1, False and any queue are taken.
+
+    >>> class Halves(PyDataset):
+    ...     def __len__(self):
+    ...         return 2
+    ...
+    ...     def __getitem__(self, index):
+    ...         return np.full((1, 3), index), np.zeros(1)
+    >>> len(Halves()), Halves()[1][0]
+    (2, array([[1, 1, 1]]))
+
+    Keras, https://keras.io/api/utils/python_utils/
+    """
+
+    def __init__(self, workers: int = 1, use_multiprocessing: bool = False, max_queue_size: int = 10) -> None:
+        if workers != 1 or use_multiprocessing:
+            raise ValueError(
+                f"{type(self).__name__}: workers: expected workers=1 and use_multiprocessing=False, got {workers} and "
+                f"{use_multiprocessing}: batches are made in the calling thread"
+            )
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """The number of batches."""
+
+    @abstractmethod
+    def __getitem__(self, index: int) -> Any:
+        """The batch of a number."""
+
+    @property
+    def num_batches(self) -> int:
+        """The number of batches."""
+        return len(self)
+
+    def on_epoch_begin(self) -> None:  # noqa: B027
+        """Called before every epoch."""
+
+    def on_epoch_end(self) -> None:  # noqa: B027
+        """Called after every epoch."""
+
+
+Sequence = PyDataset

@@ -30,7 +30,9 @@ CPP_LAYERS = [
 KERNEL_SIDE = ("simd", "gemm", "cells", "sequence", "ops", "kernels.cpp")
 PYTHON_LAYERS = [
     ("_engine", "_types"),
+    ("_files",),
     ("config", "data"),
+    ("datasets", "preprocessing"),
     ("_step_ops", "_training_ops"),
     ("ops",),
     ("activations", "utils"),
@@ -40,8 +42,8 @@ PYTHON_LAYERS = [
     ("optimizers",),
     ("training",),
     ("callbacks",),
-    ("saving",),
     ("models",),
+    ("saving",),
     ("tasks", "interop"),
     ("cli",),
 ]

@@ -19,6 +19,7 @@ from pyrnn.layers import (
     Layer,
     RepeatVector,
     SimpleRNN,
+    TextVectorization,
     TimeDistributed,
 )
 from pyrnn.layers.base import Call, Run
@@ -306,7 +307,7 @@ def test_embedding_masks_what_follows() -> None:
         (lambda: LSTM(4, kernel_initializer="x"), ValueError, "LSTM: kernel_initializer: expected one of constant"),
         (lambda: LSTM(4)(np.zeros((2, 3), np.float32)), ValueError, r"lstm: expected an input \(batch, steps, width\)"),
         (lambda: LSTM(4, input_shape=(3, None)), ValueError, "lstm: expected a known width"),
-        (lambda: LSTM(4)(Input((3, 4))), TypeError, "lstm: expected an array, got InputLayer"),
+        (lambda: LSTM(4)(Dense(4)), TypeError, "lstm: expected an array or a Tensor of a model, got Dense"),
         (
             lambda: LSTM(4)(np.zeros((2, 3, 4), np.float32), initial_state=np.zeros((2, 4))),
             ValueError,
@@ -335,7 +336,7 @@ def test_embedding_masks_what_follows() -> None:
         ),
         (lambda: Input(), TypeError, "Input: shape: expected a tuple"),
         (lambda: Input((3, 0)), ValueError, "Input: shape: expected an integer >= 1, got 0"),
-        (lambda: Input((3,), batch_size=4), ValueError, "Input: batch_size=4 is not supported: batches of any size"),
+        (lambda: Input((3,), batch_size=0), ValueError, "Input: batch_size: expected an integer >= 1, got 0"),
     ],
 )  # fmt: skip
 def test_refusals_name_the_argument(make: Any, error: type[Exception], message: str) -> None:
@@ -358,7 +359,7 @@ def test_weights_that_do_not_fit() -> None:
         layer(np.zeros((1, 4), np.float32))
 
 
-@pytest.mark.parametrize("name", sorted(layers.LAYERS))
+@pytest.mark.parametrize("name", sorted(set(layers.LAYERS) - {"Model", "Sequential"}))
 def test_every_layer_comes_back_from_its_config(name: str) -> None:
     make: dict[str, Any] = {
         "Activation": lambda: Activation("tanh"),
@@ -367,10 +368,11 @@ def test_every_layer_comes_back_from_its_config(name: str) -> None:
         "Dropout": lambda: Dropout(0.3, seed=2),
         "Embedding": lambda: Embedding(5, 2, mask_zero=True),
         "GRU": lambda: GRU(3, reset_after=False),
-        "InputLayer": lambda: Input((3, None, 2)),
+        "InputLayer": lambda: Input((3, None, 2)).node.layer,
         "LSTM": lambda: LSTM(3, unit_forget_bias=False, recurrent_dropout=0.2, name="encoder", trainable=False),
         "RepeatVector": lambda: RepeatVector(3),
         "SimpleRNN": lambda: SimpleRNN(3, "relu", go_backwards=True),
+        "TextVectorization": lambda: TextVectorization(9, ngrams=2, vocabulary=["a", "b"]),
         "TimeDistributed": lambda: TimeDistributed(Dense(3)),
     }
     layer = make[name]()

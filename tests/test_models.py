@@ -236,7 +236,6 @@ class Mine:
         (lambda: adder().predict(Mine()), TypeError, "predict: x: expected an array, got Mine"),
         (lambda: adder().predict(None), ValueError, "predict: x: expected an array, got None"),
         (lambda: adder().predict(np.zeros((2, 7, 12)), batch_size=0), ValueError, "predict: batch_size: expected an"),
-        (lambda: adder().predict(np.zeros((2, 7, 12)), steps=3), ValueError, "predict: steps=3 is not supported"),
         (lambda: adder().predict(np.zeros((2, 7, 12)), foo=3), TypeError, "predict: unknown argument 'foo'"),
         (
             lambda: Sequential([Input((None,)), Embedding(5, 2), LSTM(3)]).predict(np.array([[1, 7]])),

@@ -37,6 +37,7 @@ index_t read_threads(py::handle threads) {
 
 TapeMode read_tape_mode(py::handle tape) {
   using Kind = TapeMode::Kind;
+  if (PyBool_Check(tape.ptr())) return {tape.ptr() == Py_True ? Kind::full : Kind::none, 0};
   if (py::isinstance<Tape>(tape)) return tape.cast<Tape*>()->mode;
   if (PyUnicode_Check(tape.ptr())) {
     const char* const names[] = {"full", "segments"};

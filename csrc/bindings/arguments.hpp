@@ -25,7 +25,11 @@ bool read_state(py::handle state, Name name, const CellFacts& facts, index_t bat
     return false;
   }
   py::handle parts[max_states];
-  read_parts(state, name, states_text(facts).c_str(), facts.states, parts);
+  if (PyTuple_Check(state.ptr()) && PyTuple_GET_SIZE(state.ptr()) == facts.states) {  // no text for an error
+    for (int i = 0; i < facts.states; ++i) parts[i] = PyTuple_GET_ITEM(state.ptr(), i);
+  } else {
+    read_parts(state, name, states_text(facts).c_str(), facts.states, parts);
+  }
   for (int i = 0; i < facts.states; ++i) {
     if (parts_may_be_none && parts[i].is_none()) continue;
     inputs[i] = read_floats<T>(parts[i], name[i], {rows, columns}, like);

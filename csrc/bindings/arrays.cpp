@@ -2,12 +2,18 @@
 
 #include <algorithm>
 #include <cstring>
+#include <memory>
 
 #include "bindings/numpy_access.hpp"
+#include "bindings/pool.hpp"
 #include "dispatch/report.hpp"
 
 namespace pyrnn::bindings {
 namespace {
+
+// Arrays from here on take their memory from the pool: the system's allocator gives it back when they are freed, and
+// the pages of the next one then cost more than what is written to them.
+constexpr index_t pooled_bytes = 256 << 10;
 
 std::string expected_shape(Shape dims) {
   std::string letters, sizes;
@@ -98,11 +104,21 @@ py::object contiguous(py::handle object, int number, Name name) {
 }
 
 py::object allocate(Dtype dtype, int rank, const index_t* shape, const index_t* strides) {
-  PyObject* array =
-      Api::get().PyArray_NewFromDescr_(Api::get().PyArray_Type_, Api::get().PyArray_DescrFromType_(number_of(dtype)),
-                                       rank, shape, strides, nullptr, 0, nullptr);
+  index_t bytes = dtype == Dtype::float32 ? 4 : 8;
+  bool fits = true;
+  for (int i = 0; i < rank; ++i) fits = fits && !__builtin_mul_overflow(bytes, shape[i], &bytes);
+  const bool pooled = fits && bytes >= pooled_bytes;
+  auto block = pooled ? std::make_unique<Block>(bytes) : nullptr;
+  PyObject* type = Api::get().PyArray_DescrFromType_(number_of(dtype));
+  const auto array = py::reinterpret_steal<py::object>(
+      Api::get().PyArray_NewFromDescr_(Api::get().PyArray_Type_, type, rank, shape, strides,
+                                       block ? block->data() : nullptr, block ? Api::NPY_ARRAY_WRITEABLE_ : 0, nullptr));
   if (!array) throw py::error_already_set();
-  return py::reinterpret_steal<py::object>(array);
+  if (!block) return array;
+  py::capsule owner(block.get(), [](void* memory) { delete static_cast<Block*>(memory); });
+  (void)block.release();
+  if (Api::get().PyArray_SetBaseObject_(array.ptr(), owner.release().ptr()) != 0) throw py::error_already_set();
+  return array;
 }
 
 const char* text_of(Dtype dtype) { return dtype == Dtype::float32 ? "float32" : "float64"; }

@@ -1,8 +1,6 @@
 // The dense product and its gradients.
-#include <cmath>
-
+#include "bindings/dense_work.hpp"
 #include "bindings/flat_arrays.hpp"
-#include "bindings/split_work.hpp"
 #include "bindings/training.hpp"
 
 namespace pyrnn::bindings {
@@ -10,24 +8,6 @@ namespace {
 
 constexpr index_t column_grain = 64;
 constexpr index_t row_grain = 6;
-
-// Half of the rate that the tile reaches: fused multiply-adds per microsecond, given lanes of one instruction.
-template <class T>
-double dense_us(const Runner<T>& runner, index_t rows, index_t inputs, index_t outputs) {
-  const double lanes = runner.table->lanes;
-  const auto whole = [&](index_t n) { return std::ceil(static_cast<double>(n) / lanes) * lanes; };
-  const double fmas = static_cast<double>(rows) * std::min(whole(inputs) * static_cast<double>(outputs),
-                                                           whole(outputs) * static_cast<double>(inputs));
-  return fmas / (3000 * lanes);
-}
-
-// Scratch of the calling thread's dense calls, kept between them.
-template <class T>
-T* dense_scratch(const Runner<T>& runner) {
-  static thread_local AlignedBuffer<T> scratch;
-  const int workers = std::max(runner.threads, runner.forced_workers);
-  return scratch.reserve(checked_product(runner.table->ops.dense_scratch, workers));
-}
 
 // kernel(row_begin, row_end, column_begin, column_end, worker) over a (rows, columns) product: columns are split over
 // workers where there are plenty, so that each packs its own, rows elsewhere. Comes back between chunks of rows.

@@ -200,7 +200,7 @@ class ForwardCall {
 
   // How much to keep, or a consumed tape whose memory is used again.
   void read_tape() {
-    if (py::isinstance<Tape>(call_.tape)) {
+    if (!PyBool_Check(call_.tape.ptr()) && py::isinstance<Tape>(call_.tape)) {
       recycled_ = call_.tape.cast<Tape*>();
       use_.emplace(recycled_->in_use, "tape");
       if (!recycled_->consumed) value_error("tape", "a consumed Tape", "one that backward has not used");

@@ -277,6 +277,7 @@ PyObject* dropout_scales(PyObject*, PyObject* const* arguments, Py_ssize_t n) {
 
 void register_training(py::module_& module) {
   register_dense(module);
+  register_batch_product(module);
   register_losses(module);
   register_optimizers(module);
   py::tuple names(std::size(activation_names));

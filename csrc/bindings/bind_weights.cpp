@@ -107,8 +107,10 @@ const CellKernels<T>& find_cell(const KernelTable<T>& table, py::handle cell, Na
 }
 
 std::shared_ptr<AnyWeights> as_weights(py::handle object) {
-  if (py::detail::npy_api::get().PyArray_Check_(object.ptr()) || !py::isinstance<AnyWeights>(object)) return nullptr;
-  return object.cast<std::shared_ptr<AnyWeights>>();
+  if (object.is_none() || py::detail::npy_api::get().PyArray_Check_(object.ptr())) return nullptr;
+  py::detail::make_caster<std::shared_ptr<AnyWeights>> caster;
+  if (!caster.load(object, false)) return nullptr;
+  return py::detail::cast_op<std::shared_ptr<AnyWeights>>(caster);
 }
 
 Precision read_precision(py::handle precision) {

@@ -233,6 +233,8 @@ void Pass<T>::describe(std::shared_ptr<WeightsOf<T>> new_weights, const SharedIn
   job.pitch = pitch_of<T>(job.units, lanes());
   job.reverse = reverse;
   job.hold = shared.hold;
+  job.sweeps = weights->sweeps.load(std::memory_order_relaxed);
+  weights->sweeps.store((job.sweeps + job.steps) & 1, std::memory_order_relaxed);
   refresh_weights();
   if (keep) x = shared.x.owner;
   x_batch_major = shared.x.batch_major;

@@ -5,9 +5,10 @@
 
 namespace pyrnn::bindings {
 
-void register_dense(py::module_& module);       // bind_dense.cpp
-void register_losses(py::module_& module);      // bind_losses.cpp
-void register_optimizers(py::module_& module);  // bind_optimizers.cpp
+void register_dense(py::module_& module);          // bind_dense.cpp
+void register_batch_product(py::module_& module);  // bind_batch_product.cpp
+void register_losses(py::module_& module);         // bind_losses.cpp
+void register_optimizers(py::module_& module);     // bind_optimizers.cpp
 
 // For functions that take exactly n positional arguments; pyrnn/_training_ops.py gives them names and defaults.
 inline PyMethodDef fast_function(const char* name, FastFunction function) {

@@ -29,6 +29,7 @@ struct AnyWeights {
   const index_t inputs, units;
   const bool has_bias;
   std::atomic<std::uint64_t> version{0};
+  std::atomic<index_t> sweeps{0};  // that forward has made; only a hint, so calls at once may lose some
 };
 
 // W_x (D, G*H), W_h (H, G*H), b (G*H) or (2, G*H) of one cell, as arguments.

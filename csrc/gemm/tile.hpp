@@ -14,17 +14,17 @@ namespace pyrnn::PYRNN_NS {
 constexpr index_t lanes = Vec::lanes;
 constexpr index_t line_factors = 64 / sizeof(Factor);
 
-// What a second-level cache surely holds beside the rows that pass.
-constexpr index_t second_level_bytes = 768 << 10;
+// What the caches surely hold beside the rows that pass.
+constexpr index_t first_level_bytes = 24 << 10, second_level_bytes = 768 << 10;
 
-// The order in which a product goes through groups of weights. Where they exceed the second-level cache, every other
-// sweep goes back, so that it first meets what the cache still holds from the last one.
+// The order in which a product goes through groups of weights. Where they exceed a cache, every other sweep goes back,
+// so that it first meets what the cache still holds from the last one.
 struct Sweep {
   index_t groups;
   bool exceeds_cache, back;
 
   Sweep(index_t groups_, index_t bytes, bool other)
-      : groups(groups_), exceeds_cache(bytes > second_level_bytes), back(other && exceeds_cache) {}
+      : groups(groups_), exceeds_cache(bytes > second_level_bytes), back(other && bytes > first_level_bytes) {}
   index_t group(index_t i) const { return back ? groups - 1 - i : i; }
   index_t next(index_t i) const { return group(i + 1 < groups ? i + 1 : i); }
 };
@@ -100,19 +100,27 @@ PYRNN_INLINE void for_row_tiles(index_t n, index_t max_rows, const Tile& tile) {
 }
 static_assert(tile_rows <= 6, "for_row_tiles knows heights up to 6");
 
+// Groups by which one row runs ahead of itself where its weights exceed the second-level cache: it uses each line
+// once, so nothing hides how far they come from.
+constexpr index_t groups_ahead = 6;
+
 // sums[r][q][Map::sum(n)] += a[r] group k * w[k * w_k + q * w_q] block n, for groups k in order, n < N.
 // Map::sum(n) says which sum block n of the weights adds to; Map::blocks is N.
-template <class Map, int R, int Q, int A>
-PYRNN_INLINE void accumulate(Vec (&sums)[R][Q][A], const Factor* const (&a)[R], const Factor* w, index_t w_k,
-                             index_t w_q, index_t groups, Ahead ahead) {
+template <class Map, bool far, int R, int Q, int A>
+PYRNN_INLINE void accumulate_groups(Vec (&sums)[R][Q][A], const Factor* const (&a)[R], const Factor* w, index_t w_k,
+                                    index_t w_q, index_t groups, Ahead ahead) {
   constexpr int N = Map::blocks;
   for (index_t k = 0; k < groups; ++k) {
-    __builtin_prefetch(ahead.at + k * ahead.step, 0, 2);
+    if constexpr (!far) __builtin_prefetch(ahead.at + k * ahead.step, 0, 2);
     Factors block[Q][N];
 #pragma GCC unroll 8
     for (int q = 0; q < Q; ++q)
 #pragma GCC unroll 8
-      for (int n = 0; n < N; ++n) block[q][n] = Factors::load(w + k * w_k + q * w_q + n * lanes * factor_group);
+      for (int n = 0; n < N; ++n) {
+        const Factor* at = w + k * w_k + q * w_q + n * lanes * factor_group;
+        if constexpr (far) __builtin_prefetch(at + groups_ahead * w_k);
+        block[q][n] = Factors::load(at);
+      }
 #pragma GCC unroll 8
     for (int r = 0; r < R; ++r) {
       const Factors a_rk = Factors::broadcast(a[r] + k * factor_group);
@@ -122,6 +130,14 @@ PYRNN_INLINE void accumulate(Vec (&sums)[R][Q][A], const Factor* const (&a)[R], 
         for (int n = 0; n < N; ++n) sums[r][q][Map::sum(n)] = dot(a_rk, block[q][n], sums[r][q][Map::sum(n)]);
     }
   }
+}
+
+template <class Map, int R, int Q, int A>
+PYRNN_INLINE void accumulate(Vec (&sums)[R][Q][A], const Factor* const (&a)[R], const Factor* w, index_t w_k,
+                             index_t w_q, index_t groups, Ahead ahead) {
+  if constexpr (R == 1)
+    if (ahead.step != 0) return accumulate_groups<Map, true>(sums, a, w, w_k, w_q, groups, ahead);
+  accumulate_groups<Map, false>(sums, a, w, w_k, w_q, groups, ahead);
 }
 
 // Keeps blocks 0 .. N - 1 in place: the map of a plain matrix product.

@@ -16,75 +16,114 @@ struct Forward {
   index_t n_rows;
   index_t s;
 
-  // Row and block of units in which the epilogue works.
-  struct Place {
-    index_t b, p;
-    bool cut;
+  // Row 0 of what the epilogue reads and writes in this step, out of the job once a tile.
+  struct Places {
+    const Real* prev[L::states];
+    Real* next[L::states];
+    Real* slots;
+    Real* y;
+    index_t pitch, slots_b, y_b, units;
   };
 
-  PYRNN_INLINE Vec load_state(int i, Place at) const {
-    const Real* row = at.cut ? job.zeros : job.state[i] + state_offset(job, s, at.b);
-    return Vec::load(row + at.p * lanes);
+  PYRNN_INLINE Places places() const {
+    Places at;
+#pragma GCC unroll 4
+    for (int i = 0; i < L::states; ++i) {
+      at.prev[i] = job.state[i] + state_offset(job, s, 0);
+      at.next[i] = job.state[i] + state_offset(job, s + 1, 0);
+    }
+    at.slots = job.slots ? slots_row<Cell>(job, s, 0) : nullptr;
+    at.y = job.y ? job.y + time_of(job, s) * job.y_t : nullptr;
+    at.pitch = job.pitch;
+    at.slots_b = L::panels(job.units) * L::slot_row;
+    at.y_b = job.y_b;
+    at.units = job.units;
+    return at;
   }
 
-  PYRNN_INLINE Vec scaled_h(Vec h, Place at) const {
-    return job.h_scale ? h * Vec::load(job.h_scale + at.b * job.pitch + at.p * lanes) : h;
+  // Whether nothing but the cell's function stands between the states before and after.
+  bool is_plain() const {
+    bool plain = !job.resets && !job.h_scale;
+    for (int i = 0; i < L::states; ++i) plain = plain && !job.zoneout[i];
+    return plain;
   }
 
-  PYRNN_INLINE void store_states(const Step& step, Place at) const {
-    const index_t t = time_of(job, s), unit = at.p * lanes;
+  PYRNN_INLINE Vec scaled_h(Vec h, index_t b, index_t p) const {
+    return job.h_scale ? h * Vec::load(job.h_scale + b * job.pitch + p * lanes) : h;
+  }
+
+  PYRNN_INLINE Vec keep_part(int i, Vec prev, Vec next, index_t b, index_t p) const {
+    if (!job.zoneout[i]) return next;
+    const Vec keep = Vec::load(job.zoneout[i] + (time_of(job, s) * job.batch + b) * job.pitch + p * lanes);
+    return fma(keep, prev, (Vec::set1(Real(1)) - keep) * next);
+  }
+
+  template <bool plain>
+  PYRNN_INLINE void store_states(const Step& step, const Places& at, index_t b, index_t p) const {
+    const index_t unit = p * lanes;
     Vec next[L::states];
 #pragma GCC unroll 4
     for (int i = 0; i < L::states; ++i) {
       next[i] = step.next[i];
-      if (job.zoneout[i]) {
-        const Vec keep = Vec::load(job.zoneout[i] + (t * job.batch + at.b) * job.pitch + unit);
-        next[i] = fma(keep, step.prev[i], (Vec::set1(Real(1)) - keep) * next[i]);
-      }
-      next[i].store(job.state[i] + state_offset(job, s + 1, at.b) + unit);
+      if constexpr (!plain) next[i] = keep_part(i, step.prev[i], next[i], b, p);
+      next[i].store(at.next[i] + b * at.pitch + unit);
     }
-    if (copies_h(job)) store_operand(job, scaled_h(next[0], at), h_copy(job, s + 1, at.b), at.p);
-    if (job.y) {
-      Real* y = job.y + t * job.y_t + at.b * job.y_b + unit;
-      const index_t n = units_in_panel(job.units, at.p);
-      if (n == lanes) {
+    if (plain ? factor_group > 1 : copies_h(job))
+      store_operand(job, plain ? next[0] : scaled_h(next[0], b, p), h_copy(job, s + 1, b), p);
+    if (at.y) {
+      Real* y = at.y + b * at.y_b + unit;
+      if (at.units - unit >= lanes) {
         next[0].store(y);
       } else {
-        next[0].store(y, n);
+        next[0].store(y, at.units - unit);
       }
     }
   }
 
   // One row and block of units, from its sums.
-  template <int phase>
-  PYRNN_INLINE void finish(const Vec* sums, index_t b, index_t p) const {
+  template <int phase, bool plain>
+  PYRNN_INLINE void finish(const Vec* sums, const Places& at, index_t b, index_t p) const {
     constexpr Phase facts = Cell::phases[phase];
-    const Place at{b, p, is_cut(job, s, b)};
+    const bool cut = !plain && is_cut(job, s, b);
     Step step;
 #pragma GCC unroll 4
-    for (int i = 0; i < L::states; ++i) step.prev[i] = load_state(i, at);
-    if constexpr (L::phases > 1) step.operand = at.cut ? Vec::zero() : scaled_h(step.prev[0], at);
-    Real* slots = job.slots ? slots_row<Cell>(job, s, b) + p * L::slot_row : nullptr;
+    for (int i = 0; i < L::states; ++i)
+      step.prev[i] = Vec::load((cut ? job.zeros : at.prev[i] + b * at.pitch) + p * lanes);
+    if constexpr (L::phases > 1)
+      step.operand = plain ? step.prev[0] : cut ? Vec::zero() : scaled_h(step.prev[0], b, p);
+    Real* slots = at.slots + b * at.slots_b + p * L::slot_row;
 #pragma GCC unroll 8
     for (int k = 0; k < facts.first_slot; ++k) step.slot[k] = Vec::load(slots + k * lanes);
     Cell::template forward<phase>(sums, step);
-    if (slots) {
+    if (at.slots) {
 #pragma GCC unroll 8
       for (int k = facts.first_slot; k < facts.first_slot + facts.sums; ++k) step.slot[k].store(slots + k * lanes);
     }
     if constexpr (phase + 1 < L::phases) {
       store_operand(job, step.next_operand, later_operand(job, phase + 1, s, b), p);
     } else {
-      store_states(step, at);
+      store_states<plain>(step, at, b, p);
     }
   }
 
+  template <int phase, bool plain>
+  PYRNN_INLINE void finish_rows(const Vec* sums, index_t first_row, int R, index_t p, int Q) const {
+    const Places at = places();
+    for (int r = 0; r < R; ++r)
+      for (int q = 0; q < Q; ++q, sums += Cell::phases[phase].sums)
+        finish<phase, plain>(sums, at, rows[first_row + r], p + q);
+  }
+
   // The epilogue of a tile. One copy a phase serves every tile shape: its sums pass through the first-level cache,
-  // which costs less than the instruction cache and build time of a copy inlined into each shape.
+  // which costs less than the instruction cache and build time of a copy inlined into each shape. In the plain one
+  // no branch is left, so that the processor works on several rows at once.
   template <int phase>
   __attribute__((noinline)) void finish_tile(const Vec* sums, index_t first_row, int R, index_t p, int Q) const {
-    for (int r = 0; r < R; ++r)
-      for (int q = 0; q < Q; ++q, sums += Cell::phases[phase].sums) finish<phase>(sums, rows[first_row + r], p + q);
+    if (is_plain()) {
+      finish_rows<phase, true>(sums, first_row, R, p, Q);
+    } else {
+      finish_rows<phase, false>(sums, first_row, R, p, Q);
+    }
   }
 
   template <int phase, int R, int Q>
@@ -131,7 +170,7 @@ struct Forward {
     const index_t lowest = tiles ? n_rows / tiles : 1;
     const index_t width = panels_of_tile(static_cast<int>(lowest), A);
     const index_t bytes = L::factor_panel_size(job.inputs, job.units) * index_t{sizeof(Factor)};
-    const Sweep sweep(ceil_div(panels.end - panels.begin, width), (panels.end - panels.begin) * bytes, s & 1);
+    const Sweep sweep(ceil_div(panels.end - panels.begin, width), (panels.end - panels.begin) * bytes, (job.sweeps + s) & 1);
     for (index_t i = 0; i < sweep.groups; ++i) {
       const index_t p = panels.begin + sweep.group(i) * width;
       const index_t p_end = min_of(p + width, panels.end);
@@ -142,6 +181,8 @@ struct Forward {
         index_t q = p;
         if constexpr (Q > 1)
           for (; q + Q <= p_end; q += Q) tile<phase, R, Q>(row, q, ahead);
+        if constexpr (Q > 2)
+          for (; q + 2 <= p_end; q += 2) tile<phase, R, 2>(row, q, ahead);
         for (; q < p_end; ++q) tile<phase, R, 1>(row, q, ahead);
         ahead = ahead.after(groups_of(job.inputs) + groups_of(job.units));
       });
@@ -182,7 +223,7 @@ struct Forward {
   void copy_state_row(index_t at, index_t b, PanelRange panels) const {
     const Real* h = job.state[0] + state_offset(job, at, b);
     for (index_t p = panels.begin; p < panels.end; ++p)
-      store_operand(job, scaled_h(Vec::load(h + p * lanes), {b, p, false}), h_copy(job, at, b), p);
+      store_operand(job, scaled_h(Vec::load(h + p * lanes), b, p), h_copy(job, at, b), p);
   }
 
   void copy_first_state(PanelRange panels) const {

@@ -81,21 +81,23 @@ struct HoistedTile {
   const Factor* const* x;
   Real* const* out;  // the row's sums of panel 0
 
-  template <int phase, int R>
+  template <int phase, int R, int Q>
   PYRNN_INLINE void run(index_t first_row, index_t p) const {
     using L = Layout<Cell>;
     constexpr Phase facts = Cell::phases[phase];
     const Factor* rows[R];
 #pragma GCC unroll 8
     for (int r = 0; r < R; ++r) rows[r] = x[first_row + r];
-    Vec sums[R][1][facts.sums];
+    Vec sums[R][Q][facts.sums];
     input_sums<Cell, phase>(sums, job, rows, p, Ahead(weight_factors<Cell>(job, p), false));
 #pragma GCC unroll 8
     for (int r = 0; r < R; ++r)
 #pragma GCC unroll 8
-      for (int a = 0; a < facts.sums; ++a)
-        sums[r][0][a].store(out[first_row + r] + (p * Cell::facts.sums + facts.first_slot + a) * lanes);
-    if constexpr (phase + 1 < L::phases) run<phase + 1, R>(first_row, p);
+      for (int q = 0; q < Q; ++q)
+#pragma GCC unroll 8
+        for (int a = 0; a < facts.sums; ++a)
+          sums[r][q][a].store(out[first_row + r] + ((p + q) * Cell::facts.sums + facts.first_slot + a) * lanes);
+    if constexpr (phase + 1 < L::phases) run<phase + 1, R, Q>(first_row, p);
   }
 };
 
@@ -108,10 +110,18 @@ void hoist_inputs(const Job& job, const Share& share, PanelRange panels, index_t
   index_t n = 0;
   const auto flush = [&] {
     const HoistedTile<Cell> tile{job, x, out};
-    for (index_t p = panels.begin; p < panels.end; ++p)
+    constexpr int Q = panels_of_tile(tile_rows, Cell::facts.sums);
+    for (index_t p = panels.begin; p < panels.end;) {
+      const index_t left = panels.end - p;
       for_row_tiles(n, tile_rows, [&](auto height, index_t row) PYRNN_INLINE_LAMBDA {
-        tile.template run<0, decltype(height)::value>(row, p);
+        constexpr int R = decltype(height)::value;
+        if (left >= Q) return tile.template run<0, R, Q>(row, p);
+        if constexpr (Q > 2)
+          if (left >= 2) return tile.template run<0, R, 2>(row, p);
+        if constexpr (Q > 1) tile.template run<0, R, 1>(row, p);
       });
+      p += left >= Q ? Q : left >= 2 && Q > 2 ? 2 : 1;
+    }
     n = 0;
   };
   if (copies_x(job)) {

@@ -3,11 +3,15 @@
 Arrays are batch-major, as in Keras. Parameter gradients accumulate (`+=`), gradients of activations are assigned.
 A layer holds its weights only; what a forward pass keeps for its backward pass lives in a `Call`, one for each
 place that the layer has in a model. So a layer may stand in several places.
+
+A layer of several inputs is given lists (of arrays, of shapes, of masks) and returns a list of gradients; one of
+several outputs returns a tuple of arrays and a list of shapes, and its `dy` is a tuple, None where no gradient comes.
 """
 
 from __future__ import annotations
 
 import re
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
@@ -15,7 +19,32 @@ from typing import Any, ClassVar
 import numpy as np
 
 from pyrnn._types import Array, Shape, float_dtype
+from pyrnn.layers.arguments import (
+    check_flag as check_flag,
+)
+from pyrnn.layers.arguments import (
+    check_memory_budget as check_memory_budget,
+)
+from pyrnn.layers.arguments import (
+    check_positive as check_positive,
+)
+from pyrnn.layers.arguments import (
+    check_rank as check_rank,
+)
+from pyrnn.layers.arguments import (
+    check_rate as check_rate,
+)
+from pyrnn.layers.arguments import (
+    check_sizes as check_sizes,
+)
+from pyrnn.layers.arguments import (
+    refuse as refuse,
+)
+from pyrnn.layers.arguments import (
+    show as show,
+)
 from pyrnn.layers.parameters import Parameter
+from pyrnn.layers.tensor import Node, Tensor
 from pyrnn.utils import next_seed
 
 
@@ -41,20 +70,22 @@ class Call:
     key: number of the place, unique in the model.
     need_dx: backward must return the gradient of the input.
     logits: the last activation is left to the loss.
-    mask: (B, T) or None; false steps of the input are padding.
+    mask: (B, T) or None; false steps of the input are padding. A list, where the layer has several inputs.
     kept: whatever forward hands to backward.
     tape: what backward has consumed, for the next forward to use its storage again.
+    subpass: the pass over its own layers, where the layer is a model.
     """
 
-    __slots__ = ("_buffers", "_children", "kept", "key", "logits", "mask", "need_dx", "run", "tape")
+    __slots__ = ("_buffers", "_children", "kept", "key", "logits", "mask", "need_dx", "run", "subpass", "tape")
 
     def __init__(self, run: Run, key: int = 0) -> None:
         self.run, self.key = run, key
         self.need_dx = True
         self.logits = False
-        self.mask: Array | None = None
+        self.mask: Any = None
         self.kept: Any = None
         self.tape: Any = None
+        self.subpass: Any = None
         self._buffers: dict[str, Array] = {}
         self._children: dict[int, Call] = {}
 
@@ -80,7 +111,9 @@ class Layer(ABC):
     name: unique in a model; derived from the class where it is not given.
     trainable: False keeps the weights as they are in `fit`.
     dtype: "float32" or "float64".
-    input_shape: shape of one sample, for the first layer of a Sequential; `input_dim=n` stands for (n,).
+    input_shape: shape of one sample, for the first layer of a Sequential; `input_dim=n` stands for (n,), `batch_shape`
+        has the batch size in front.
+    activity_regularizer: penalty on the output, added to the loss.
 
     A subclass writes `_build`, `compute_output_shape`, `forward`, `backward`, and lists its arguments in `arguments`.
     """
@@ -88,7 +121,13 @@ class Layer(ABC):
     arguments: ClassVar[tuple[str, ...]] = ()
     # Keras arguments that are refused: the value that means "off", and what to do instead
     unsupported: ClassVar[Mapping[str, tuple[Any, str]]] = {}
-    activation: str = "linear"
+    activation: Any = "linear"
+    # whether it may be called on a list of inputs
+    several_inputs: bool = False
+    # False: a mask ends here
+    supports_masking: bool = True
+    # whether it may make a mask where none comes in
+    makes_mask: bool = False
 
     def __init__(
         self,
@@ -97,13 +136,18 @@ class Layer(ABC):
         trainable: bool = True,
         dtype: Any = None,
         input_shape: Sequence[int | None] | None = None,
+        activity_regularizer: Any = None,
         **kwargs: Any,
     ) -> None:
         kind = type(self).__name__
         if name is not None and not isinstance(name, str):
             raise TypeError(f"{kind}: name: expected a string or None, got {name!r}")
+        batch_size = None
         if "input_dim" in kwargs and input_shape is None:
             input_shape = (kwargs.pop("input_dim"),)
+        for argument in ("batch_shape", "batch_input_shape"):
+            if kwargs.get(argument) is not None and input_shape is None:
+                batch_size, *input_shape = check_sizes(kind, argument, kwargs.pop(argument))
         refuse(kind, kwargs, {**_NOT_SUPPORTED, **self.unsupported})
         self._automatic_name = name is None
         self.name: str = name if name is not None else _snake(kind)
@@ -111,10 +155,16 @@ class Layer(ABC):
         self.dtype = float_dtype(dtype, kind)
         self.parameters: list[Parameter] = []
         self.built = False
-        self.input_shape: Shape | None = None
-        self.output_shape: Shape | None = None
+        self.input_shape: Any = None
+        self.output_shape: Any = None
+        self._nodes: list[Node] = []
+        self.activity_regularizer: Any = None
+        if activity_regularizer is not None:
+            from pyrnn import regularizers
+
+            self.activity_regularizer = regularizers.get(activity_regularizer, f"{kind}: activity_regularizer")
         if input_shape is not None:
-            self.build((None, *check_sizes(kind, "input_shape", input_shape)))
+            self.build((batch_size, *check_sizes(kind, "input_shape", input_shape)))
 
     @property
     def budget_shares(self) -> int:
@@ -123,30 +173,34 @@ class Layer(ABC):
 
     # What a subclass writes -------------------------------------------------------------------------------------
 
-    def _build(self, input_shape: Shape) -> None:  # noqa: B027  a layer without parameters has none to make
+    def _build(self, input_shape: Any) -> None:  # noqa: B027  a layer without parameters has none to make
         """Make the parameters for inputs of this shape, the batch size (None) first."""
 
-    def compute_output_shape(self, input_shape: Shape) -> Shape:
+    def compute_output_shape(self, input_shape: Any) -> Any:
         """Shape of the output, the batch size (None) first; raises ValueError for an input that cannot be."""
         return input_shape
 
     @abstractmethod
-    def forward(self, x: Array, call: Call) -> Any:
+    def forward(self, x: Any, call: Call) -> Any:
         """x -> y. What backward needs is kept in `call`."""
 
     @abstractmethod
-    def backward(self, dy: Any, call: Call) -> Array | None:
+    def backward(self, dy: Any, call: Call) -> Any:
         """dy -> dx (None where `call.need_dx` is False); adds to the parameters' gradients."""
 
-    def compute_mask(self, x: Array, mask: Array | None) -> Array | None:
+    def compute_mask(self, x: Any, mask: Any) -> Any:
         """The mask (B, T) of the output, from the input and its mask."""
         return mask
 
+    def output_mask(self, x: Any, mask: Any, call: Call) -> Any:
+        """`compute_mask` after `forward`, for a layer whose mask depends on what happened there."""
+        return self.compute_mask(x, mask)
+
     # What every layer has ---------------------------------------------------------------------------------------
 
-    def build(self, input_shape: Shape) -> None:
+    def build(self, input_shape: Any) -> None:
         """Make the parameters; a second call checks that the width is the same."""
-        shape = tuple(input_shape)
+        shape = _tuples(input_shape)
         if self.built:
             self.check_input_shape(shape)
             return
@@ -155,24 +209,105 @@ class Layer(ABC):
         self.input_shape = shape
         self.built = True
 
-    def check_input_shape(self, shape: Shape) -> None:
+    def check_input_shape(self, shape: Any) -> None:
         """Raise ValueError for an input that the weights do not fit."""
         self.compute_output_shape(shape)
         expected = self.input_shape
-        if expected is not None and self.parameters and shape[-1] != expected[-1]:
-            raise ValueError(f"{self.name}: expected an input of width {expected[-1]}, got {show(shape)}")
+        if expected is None or not self.parameters:
+            return
+        for given, known in zip(_each(shape), _each(expected), strict=False):
+            if given[-1] != known[-1]:
+                raise ValueError(f"{self.name}: expected an input of width {known[-1]}, got {show(given)}")
 
-    def __call__(self, x: Any, *, training: bool = False, mask: Any = None, **kwargs: Any) -> Any:
-        """Run the layer on arrays, outside a model. x: (B, ...); mask: (B, T). Returns new arrays."""
-        if isinstance(x, Layer) or not (hasattr(x, "__array__") or isinstance(x, (list, tuple, int, float))):
-            raise TypeError(
-                f"{self.name}: expected an array, got {type(x).__name__}; layers are connected by Sequential([...])"
+    def __call__(self, inputs: Any, *, training: bool | None = None, mask: Any = None, **kwargs: Any) -> Any:
+        """Run the layer on arrays outside a model, or give it a place in one.
+
+        inputs: (B, ...), or a list of them where the layer has several; a Tensor makes a place in a model.
+        training: whether dropout and the like act; in a model None leaves it to the model.
+        mask: (B, T); in a model it comes from Embedding(mask_zero=True) or Masking.
+
+        Returns new arrays, or Tensors.
+        """
+        x, options = self._join_inputs(inputs, kwargs)
+        several = isinstance(x, list) and any(hasattr(array, "__array__") for array in x)
+        each = x if several else [x]
+        if any(isinstance(array, Tensor) for array in each):
+            if mask is not None:
+                raise ValueError(f"{self.name}: mask: expected None in a model, where Embedding or Masking makes it")
+            return self._connect(each, several, options, training)
+        arrays = [self._array(array) for array in each]
+        shapes: list[Any] = [(None, *array.shape[1:]) for array in arrays]
+        self.build(shapes if several else shapes[0])
+        acting = bool(training)
+        call = Call(Run(acting, next_seed() if acting else 0))
+        masks = mask if several and isinstance(mask, (list, tuple)) else [mask] + [None] * (len(arrays) - 1)
+        masks = [None if m is None else np.asarray(m, bool) for m in masks]
+        call.mask = masks if several else masks[0]
+        return self.forward(arrays if several else arrays[0], call, **options)
+
+    def _array(self, x: Any) -> Array:
+        if isinstance(x, (Layer, Tensor)) or not (hasattr(x, "__array__") or isinstance(x, (list, tuple, int, float))):
+            raise TypeError(f"{self.name}: expected an array or a Tensor of a model, got {type(x).__name__}")
+        return np.asarray(x)
+
+    def _join_inputs(self, inputs: Any, kwargs: Mapping[str, Any]) -> tuple[Any, Mapping[str, Any]]:
+        """One input or a list of them, and the options of `forward`. A layer of keyword inputs overrides it."""
+        if isinstance(inputs, (list, tuple)) and any(hasattr(x, "__array__") for x in inputs):
+            if self.several_inputs:
+                return list(inputs), kwargs
+            if any(isinstance(x, Tensor) for x in inputs):
+                if len(inputs) != 1:
+                    raise ValueError(f"{self.name}: expected one input, got {len(inputs)}")
+                return inputs[0], kwargs
+        return inputs, kwargs
+
+    def _connect(
+        self, inputs: list[Tensor], several: bool, options: Mapping[str, Any], training: bool | None = None
+    ) -> Any:
+        """A place in a model."""
+        for x in inputs:
+            if not isinstance(x, Tensor):
+                raise TypeError(f"{self.name}: expected Tensors only, got {type(x).__name__} beside one")
+        if training is False:
+            raise ValueError(
+                f"{self.name}: training=False is not supported in a model: set the layer's trainable to False or leave "
+                "it out; predict and evaluate do not act as in training"
             )
-        array = np.asarray(x)
-        self.build((None, *array.shape[1:]))
-        call = Call(Run(training, next_seed() if training else 0))
-        call.mask = None if mask is None else np.asarray(mask, bool)
-        return self.forward(array, call, **kwargs)
+        shapes = [x.shape for x in inputs]
+        self.build(shapes if several else shapes[0])
+        out = self.compute_output_shape(shapes if several else shapes[0])
+        node = Node(self, inputs, several, options, training, out)
+        self._nodes.append(node)
+        return node.result
+
+    @property
+    def input(self) -> Any:
+        """What the layer is called on in the model: a Tensor or a list of them."""
+        node = self._only_node("input")
+        return list(node.inputs) if node.several or len(node.inputs) != 1 else node.inputs[0]
+
+    @property
+    def output(self) -> Any:
+        """What comes out of the layer in the model: a Tensor or a list of them."""
+        return self._only_node("output").result
+
+    def _only_node(self, what: str) -> Node:
+        if len(self._nodes) != 1:
+            raise ValueError(
+                f"{self.name}: {what}: expected a layer that stands in one place of a model, "
+                f"got {len(self._nodes)} places"
+            )
+        return self._nodes[0]
+
+    def trainable_parameters(self) -> list[Parameter]:
+        """What an optimiser steps."""
+        if not self.trainable:
+            return []
+        return [parameter for parameter in self.parameters if getattr(parameter, "trainable", True)]
+
+    def __getstate__(self) -> dict[str, Any]:
+        """A copy of a layer stands in no model."""
+        return {**self.__dict__, "_nodes": []}
 
     def cast(self, x: Array) -> Array:
         """x in the layer's dtype."""
@@ -214,6 +349,8 @@ class Layer(ABC):
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments, as plain values."""
         config: dict[str, Any] = {"name": self.name, "trainable": self.trainable, "dtype": self.dtype.name}
+        if self.activity_regularizer is not None:
+            config["activity_regularizer"] = _plain(self.activity_regularizer)
         return config | {argument: _plain(getattr(self, argument)) for argument in self.arguments}
 
     @classmethod
@@ -228,102 +365,21 @@ class Layer(ABC):
 _NOT_SUPPORTED: dict[str, tuple[Any, str]] = {
     **{
         f"{what}_regularizer": (None, "use weight_decay= of the optimizer")
-        for what in ("kernel", "recurrent", "bias", "activity", "embeddings")
+        for what in ("kernel", "recurrent", "bias", "embeddings")
     },
     **{
         f"{what}_constraint": (None, "use clipnorm= or clipvalue= of the optimizer")
         for what in ("kernel", "recurrent", "bias", "embeddings")
     },
     "batch_size": (None, "batches of any size are accepted"),
-    "batch_input_shape": (None, "use input_shape=, without the batch size"),
-    "batch_shape": (None, "use input_shape=, without the batch size"),
+    "batch_input_shape": (None, "give either it or input_shape="),
+    "batch_shape": (None, "give either it or input_shape="),
     "weights": (None, "use set_weights()"),
     "lora_rank": (None, "train the whole kernel"),
     "lora_alpha": (None, "train the whole kernel"),
     "quantization_config": (None, "weights are float32 or float64"),
     "autocast": (True, "set dtype= of each layer"),
 }
-
-
-def refuse(owner: str, given: Mapping[str, Any], unsupported: Mapping[str, tuple[Any, str]]) -> None:
-    """Raise for arguments that pyrnn does not have: never accepted and ignored."""
-    for argument, value in given.items():
-        if argument not in unsupported:
-            raise TypeError(f"{owner}: unknown argument {argument!r}")
-        off, remedy = unsupported[argument]
-        if value is not off and value != off:
-            raise ValueError(f"{owner}: {argument}={value!r} is not supported: {remedy}")
-
-
-def check_positive(owner: str, argument: str, value: Any) -> int:
-    """`value` as an integer >= 1."""
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
-        raise TypeError(f"{owner}: {argument}: expected an integer, got {value!r}")
-    if value < 1:
-        raise ValueError(f"{owner}: {argument}: expected an integer >= 1, got {value}")
-    return int(value)
-
-
-def check_rate(owner: str, argument: str, value: Any) -> float:
-    """`value` as a share in [0, 1)."""
-    if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
-        raise TypeError(f"{owner}: {argument}: expected a number, got {value!r}")
-    if not 0 <= value < 1:
-        raise ValueError(f"{owner}: {argument}: expected 0 <= rate < 1, got {value}")
-    return float(value)
-
-
-def check_flag(owner: str, argument: str, value: Any) -> bool:
-    """`value` as True or False."""
-    if not isinstance(value, (bool, np.bool_)):
-        raise TypeError(f"{owner}: {argument}: expected True or False, got {value!r}")
-    return bool(value)
-
-
-def check_memory_budget(owner: str, value: Any) -> int | str | None:
-    """`value` in bytes; None, "full" and "segments" as they are.
-
-    >>> [check_memory_budget("fit", value) for value in ("segments", 1000, "256MB", "1.5 GiB")]
-    ['segments', 1000, 256000000, 1610612736]
-    """
-    if value is None or (isinstance(value, str) and value in ("full", "segments")):
-        return value
-    expected = "expected bytes such as 2**28 or '256MB', 'segments' or 'full'"
-    if isinstance(value, str):
-        match = re.fullmatch(r"(\d+(?:\.\d+)?) ?([kKMGT]?)(i?)B", value)
-        if match is None:
-            raise ValueError(f"{owner}: memory_budget: {expected}, got {value!r}")
-        number, prefix, binary = match.groups()
-        unit = (1024 if binary else 1000) ** " kMGT".index(prefix.replace("K", "k") or " ")
-        value = int(float(number) * unit)
-    elif isinstance(value, bool) or not isinstance(value, (int, np.integer)):
-        raise TypeError(f"{owner}: memory_budget: {expected}, got {value!r}")
-    return check_positive(owner, "memory_budget", value)
-
-
-def check_sizes(owner: str, argument: str, shape: Any) -> Shape:
-    """`shape` as a tuple of sizes >= 1, or None where a size may differ from batch to batch."""
-    if not isinstance(shape, (tuple, list)):
-        raise TypeError(f"{owner}: {argument}: expected a tuple such as (steps, width), got {shape!r}")
-    return tuple(None if size is None else check_positive(owner, argument, size) for size in shape)
-
-
-def check_rank(owner: str, shape: Shape, rank: int, letters: str) -> None:
-    """Raise ValueError unless an input has `rank` axes."""
-    if len(shape) != rank:
-        raise ValueError(f"{owner}: expected an input {letters}, got {show(shape)}")
-
-
-def show(shape: Shape | None) -> str:
-    """A shape with B for the batch size.
-
-    >>> show((None, 7, 12))
-    '(B, 7, 12)'
-    """
-    if shape is None:
-        return "?"
-    sizes = ["B" if i == 0 and size is None else str(size) for i, size in enumerate(shape)]
-    return f"({', '.join(sizes)}{',' if len(sizes) == 1 else ''})"
 
 
 def serialize(layer: Layer) -> dict[str, Any]:
@@ -342,13 +398,27 @@ def deserialize(config: Any) -> Layer:
 
 
 def _plain(value: Any) -> Any:
-    from pyrnn import initializers
+    """An argument as JSON knows it."""
+    if isinstance(value, Layer):
+        return serialize(value)
+    owner = ".".join(type(value).__module__.split(".")[:2])
+    if owner in ("pyrnn.initializers", "pyrnn.regularizers", "pyrnn.constraints"):
+        return sys.modules[owner].serialize(value)
+    return value
 
-    if isinstance(value, initializers.Initializer):
-        return initializers.serialize(value)
-    return serialize(value) if isinstance(value, Layer) else value
+
+def _each(shape: Any) -> list[Shape]:
+    return shape if isinstance(shape, list) else [shape]
+
+
+def _tuples(shape: Any) -> Any:
+    """A shape as a tuple, or several as a list of tuples."""
+    if isinstance(shape, list) and shape and isinstance(shape[0], (list, tuple)):
+        return [tuple(s) for s in shape]
+    return tuple(shape)
 
 
 def _snake(name: str) -> str:
-    """LSTM -> lstm, SimpleRNN -> simple_rnn."""
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
+    """Keras's automatic names: LSTM -> lstm, SimpleRNN -> simple_rnn, Conv1D -> conv1d."""
+    apart = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", name)
+    return re.sub(r"([a-z])([A-Z])", r"\1_\2", apart).lower()

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 from pyrnn import activations, initializers, ops
 from pyrnn._types import Array, Shape
+from pyrnn.layers import options
 from pyrnn.layers.base import Call, Layer, check_flag, check_positive
 from pyrnn.layers.parameters import Parameter
 
@@ -14,9 +15,11 @@ class Dense(Layer):
     """y = activation(x W + b), on the last axis.
 
     units: N, width of the output.
-    activation: name of a function, or None.
+    activation: a name, a function of `pyrnn.activations`, your own `pyrnn.activations.Function`, or None.
     use_bias: add b.
     kernel_initializer, bias_initializer: names or initialisers.
+    kernel_regularizer, bias_regularizer: penalties on W and b; activity_regularizer: on y.
+    kernel_constraint, bias_constraint: what W and b are held to after every step.
 
     Input (B, ..., K), output (B, ..., N). Weights: kernel (K, N), bias (N).
 
@@ -31,19 +34,27 @@ class Dense(Layer):
 
     arguments: ClassVar[tuple[str, ...]] = (
         "units",
-        "activation",
         "use_bias",
         "kernel_initializer",
         "bias_initializer",
+        "kernel_regularizer",
+        "bias_regularizer",
+        "kernel_constraint",
+        "bias_constraint",
     )
 
     def __init__(
         self,
         units: int,
-        activation: str | None = None,
+        activation: Any = None,
         use_bias: bool = True,
         kernel_initializer: Any = "glorot_uniform",
         bias_initializer: Any = "zeros",
+        kernel_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        activity_regularizer: Any = None,
+        kernel_constraint: Any = None,
+        bias_constraint: Any = None,
         **kwargs: Any,
     ) -> None:
         self.units = check_positive("Dense", "units", units)
@@ -51,7 +62,14 @@ class Dense(Layer):
         self.use_bias = check_flag("Dense", "use_bias", use_bias)
         self.kernel_initializer = initializers.get(kernel_initializer, "Dense: kernel_initializer")
         self.bias_initializer = initializers.get(bias_initializer, "Dense: bias_initializer")
-        super().__init__(**kwargs)
+        self.kernel_regularizer = options.regularizer("Dense", "kernel_regularizer", kernel_regularizer)
+        self.bias_regularizer = options.regularizer("Dense", "bias_regularizer", bias_regularizer)
+        self.kernel_constraint = options.constraint("Dense", "kernel_constraint", kernel_constraint)
+        self.bias_constraint = options.constraint("Dense", "bias_constraint", bias_constraint)
+        super().__init__(activity_regularizer=activity_regularizer, **kwargs)
+
+    def get_config(self) -> dict[str, Any]:
+        return super().get_config() | {"activation": activations.serialize(self.activation)}
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         if len(input_shape) < 2 or input_shape[-1] is None:
@@ -61,27 +79,37 @@ class Dense(Layer):
     def _build(self, input_shape: Shape) -> None:
         width = input_shape[-1]
         assert width is not None
-        self.kernel = Parameter("kernel", self.kernel_initializer((width, self.units), self.dtype))
+        self.kernel = Parameter(
+            "kernel",
+            self.kernel_initializer((width, self.units), self.dtype),
+            regularizer=self.kernel_regularizer,
+            constraint=self.kernel_constraint,
+        )
         self.parameters = [self.kernel]
         self.bias = None
         if self.use_bias:
-            self.bias = Parameter("bias", self.bias_initializer((self.units,), self.dtype))
+            self.bias = Parameter(
+                "bias",
+                self.bias_initializer((self.units,), self.dtype),
+                regularizer=self.bias_regularizer,
+                constraint=self.bias_constraint,
+            )
             self.parameters.append(self.bias)
 
     def forward(self, x: Array, call: Call) -> Array:
         x = self.cast(x)
-        y = ops.dense_forward(x, self.kernel.value, None if self.bias is None else self.bias.value)
+        z = y = ops.dense_forward(x, self.kernel.value, None if self.bias is None else self.bias.value)
         if self.activation != "linear" and not call.logits:
-            y = ops.activation_forward(self.activation, y, out=y)
+            y = activations.apply(self.activation, z, out=z)
         if call.run.training:
-            call.kept = (x, y)
+            call.kept = (x, z, y)
         return y
 
     def backward(self, dy: Array, call: Call) -> Array | None:
-        x, y = call.kept
+        x, z, y = call.kept
         dy = self.cast(dy)
         if self.activation != "linear" and not call.logits:
-            dy = ops.activation_backward(self.activation, y, dy)
+            dy = activations.gradient(self.activation, z, y, dy)
         dx, _, _ = ops.dense_backward(
             x,
             self.kernel.value,

@@ -8,6 +8,7 @@ import numpy as np
 
 from pyrnn import initializers, ops
 from pyrnn._types import Array, Shape
+from pyrnn.layers import options
 from pyrnn.layers.base import Call, Layer, check_flag, check_positive
 from pyrnn.layers.parameters import Parameter
 
@@ -17,8 +18,10 @@ class Embedding(Layer):
 
     input_dim: V, number of ids.
     output_dim: E, width of a vector.
-    embeddings_initializer: name or initialiser.
+    embeddings_initializer: name or initialiser; `Constant(matrix)` for vectors from elsewhere.
+    embeddings_regularizer, embeddings_constraint: penalty on W, and what W is held to after every step.
     mask_zero: id 0 is padding: recurrent layers that follow skip it, and the loss does not count it.
+    weights: [matrix] or matrix (V, E), in place of what the initialiser draws; trainable=False keeps them.
     input_length: steps of the input, where it is known; Keras's old way to say input_shape=(steps,).
 
     Input (B, ...) ids in [0, V), output (B, ..., E). Weights: embeddings (V, E).
@@ -29,39 +32,79 @@ class Embedding(Layer):
     >>> layer = Embedding(10, 3)
     >>> layer(np.array([[1, 2, 1]])).shape
     (1, 3, 3)
+    >>> Embedding(2, 2, weights=[np.eye(2)], trainable=False)(np.array([[1]])).tolist()
+    [[[0.0, 1.0]]]
 
     Bengio et al. 2003, A neural probabilistic language model, Journal of Machine Learning Research 3.
     """
 
-    arguments: ClassVar[tuple[str, ...]] = ("input_dim", "output_dim", "embeddings_initializer", "mask_zero")
+    arguments: ClassVar[tuple[str, ...]] = (
+        "input_dim",
+        "output_dim",
+        "embeddings_initializer",
+        "embeddings_regularizer",
+        "embeddings_constraint",
+        "mask_zero",
+    )
 
     def __init__(
         self,
         input_dim: int,
         output_dim: int,
         embeddings_initializer: Any = "uniform",
-        *,
+        embeddings_regularizer: Any = None,
+        embeddings_constraint: Any = None,
         mask_zero: bool = False,
+        weights: Any = None,
+        *,
         input_length: int | None = None,
         **kwargs: Any,
     ) -> None:
-        self.input_dim = check_positive("Embedding", "input_dim", input_dim)
-        self.output_dim = check_positive("Embedding", "output_dim", output_dim)
-        self.embeddings_initializer = initializers.get(embeddings_initializer, "Embedding: embeddings_initializer")
-        self.mask_zero = check_flag("Embedding", "mask_zero", mask_zero)
+        kind = "Embedding"
+        self.input_dim = check_positive(kind, "input_dim", input_dim)
+        self.output_dim = check_positive(kind, "output_dim", output_dim)
+        self.embeddings_initializer = initializers.get(embeddings_initializer, f"{kind}: embeddings_initializer")
+        self.embeddings_regularizer = options.regularizer(kind, "embeddings_regularizer", embeddings_regularizer)
+        self.embeddings_constraint = options.constraint(kind, "embeddings_constraint", embeddings_constraint)
+        self.mask_zero = check_flag(kind, "mask_zero", mask_zero)
+        self.makes_mask = self.supports_masking = self.mask_zero
+        self._given = None if weights is None else self._check_weights(weights)
         if input_length is not None:
             kwargs.setdefault("input_shape", (input_length,))
         super().__init__(**kwargs)
+
+    def _check_weights(self, weights: Any) -> Array:
+        if isinstance(weights, (list, tuple)) and len(weights) == 1:
+            weights = weights[0]
+        matrix = np.asarray(weights)
+        shape = (self.input_dim, self.output_dim)
+        if matrix.dtype.kind not in "fiub":
+            raise TypeError(f"Embedding: weights: expected real numbers, got {matrix.dtype}")
+        if matrix.shape != shape:
+            raise ValueError(f"Embedding: weights: expected [matrix] of shape {shape}, got {matrix.shape}")
+        return matrix
+
+    def build(self, input_shape: Any) -> None:
+        """Make the table. A shape of one axis, Keras's `build((1,))`, says nothing about the samples."""
+        known = self.input_shape
+        super().build(input_shape)
+        if known is None and len(tuple(input_shape)) < 2:
+            self.input_shape = None
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         return (*input_shape, self.output_dim)
 
     def compute_mask(self, x: Array, mask: Array | None) -> Array | None:
-        return x != 0 if self.mask_zero else mask
+        return x != 0 if self.mask_zero else None
 
     def _build(self, input_shape: Shape) -> None:
+        shape = (self.input_dim, self.output_dim)
+        given, self._given = self._given, None
         self.embeddings = Parameter(
-            "embeddings", self.embeddings_initializer((self.input_dim, self.output_dim), self.dtype)
+            "embeddings",
+            self.embeddings_initializer(shape, self.dtype) if given is None else np.array(given, self.dtype),
+            regularizer=self.embeddings_regularizer,
+            constraint=self.embeddings_constraint,
         )
         self.parameters = [self.embeddings]
 

@@ -52,7 +52,7 @@ class Parameter:
         trainable: bool = True,
     ) -> None:
         self.names: tuple[str, ...] = (name,)
-        self.value = np.ascontiguousarray(value)
+        self.value = np.asarray(value, order="C")  # np.ascontiguousarray would make () into (1,)
         self.target: Array | ops.Weights = self.value.reshape(-1)
         self.gradient = np.zeros_like(self.value) if trainable else np.zeros(0, self.value.dtype)
         self.flat_gradient: Array = self.gradient.reshape(-1)

@@ -24,6 +24,7 @@ class RepeatVector(Layer):
     """
 
     arguments: ClassVar[tuple[str, ...]] = ("n",)
+    supports_masking = False
 
     def __init__(self, n: int, **kwargs: Any) -> None:
         self.n = check_positive("RepeatVector", "n", n)

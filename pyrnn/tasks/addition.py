@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from pyrnn import saving
 from pyrnn.layers import GRU, LSTM, Dense, Input, Layer, RepeatVector, SimpleRNN
-from pyrnn.models import Sequential, load_model, state_of
+from pyrnn.models import Model, Sequential, load_model, state_of
 from pyrnn.ops import Precision
 from pyrnn.optimizers import Adam
 from pyrnn.optimizers.schedules import CosineDecay
@@ -115,7 +115,7 @@ def build_model(options: Options) -> Sequential:
 class Adder:
     """A network together with the format of the sums that it reads."""
 
-    def __init__(self, options: Options, model: Sequential) -> None:
+    def __init__(self, options: Options, model: Model) -> None:
         self.options = options
         self.model = model
 

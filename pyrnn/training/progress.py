@@ -19,11 +19,11 @@ class Progress:
     """Progress of a training run.
 
     epochs: in all.
-    steps: batches of an epoch.
+    steps: batches of an epoch, None where that is not known.
     verbose: 1 for a bar (lines where stdout is not a terminal), 2 for lines.
     """
 
-    def __init__(self, epochs: int, steps: int, verbose: int) -> None:
+    def __init__(self, epochs: int, steps: int | None, verbose: int) -> None:
         self._epochs, self._steps = epochs, steps
         self._bars = verbose == 1 and on_terminal()
         self._bar: Any = None
@@ -50,7 +50,7 @@ class Progress:
 
     def update(self, step: int, logs: Mapping[str, float]) -> None:
         """`step` batches of the epoch are done."""
-        if self._bar is None or (time.perf_counter() < self._next and step < self._steps):
+        if self._bar is None or (time.perf_counter() < self._next and step != self._steps):
             return
         self._next = time.perf_counter() + REFRESH_S
         self._bar.set_postfix_str(show(logs, ", "), refresh=False)
@@ -77,9 +77,9 @@ class Progress:
 class PassProgress:
     """Progress of evaluate or predict: a bar that appears on a terminal after a second and goes away."""
 
-    def __init__(self, what: str, steps: int, verbose: int) -> None:
+    def __init__(self, what: str, steps: int | None, verbose: int) -> None:
         self._bar: Any = None
-        if verbose == 1 and on_terminal():
+        if verbose == 1 and steps != 1 and on_terminal():
             from tqdm import tqdm
 
             self._bar = tqdm(

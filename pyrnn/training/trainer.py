@@ -2,115 +2,30 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
-from os import PathLike
-from typing import Any, Protocol
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import numpy as np
 
-from pyrnn import losses, metrics, ops, optimizers
-from pyrnn._types import Array
-from pyrnn.data.batches import batches
-from pyrnn.layers.base import Run, check_memory_budget, check_positive
-from pyrnn.layers.parameters import Parameter
-from pyrnn.losses import Loss
-from pyrnn.metrics import MetricSet
-from pyrnn.optimizers import Optimizer
-from pyrnn.training.arguments import check_arrays, check_verbose, not_supported, split_off
-from pyrnn.training.callbacks import Callback, CallbackList, History, NaNWatch, ProgbarLogger
-from pyrnn.training.progress import PassProgress, show
+from pyrnn.layers.base import check_memory_budget, check_positive
+from pyrnn.training.arguments import check_validation_freq, check_verbose, class_weights, not_supported, split_off
+from pyrnn.training.callbacks import Callback, History, NaNWatch, ProgbarLogger
+from pyrnn.training.callbacks.base import Backup, CallbackList, check_callbacks
+from pyrnn.training.interrupts import Interrupts
+from pyrnn.training.loop import Loop
+from pyrnn.training.passes import Predictor, test_pass
+from pyrnn.training.sources import ArraySource, Batch, Source, make_source
+from pyrnn.training.step import TrainStep
+from pyrnn.training.truncated import TruncatedSteps
 from pyrnn.utils import next_seed
 
 
-class Pass(Protocol):
-    """A model's layers with what they keep from forward to backward."""
-
-    run: Run
-    mask: Array | None
-    activation: str
-
-    def forward(self, x: Array) -> Array:
-        """x -> the model's output; sets `mask`, that of the output."""
-
-    def backward(self, dy: Array) -> None:
-        """Add to the gradients of the trainable parameters."""
-
-    def limit_memory(self, budget: int | str) -> None:
-        """Keep the tapes of the recurrent layers below so many bytes together, or as small as possible ("segments")."""
-
-    def leave_last_activation(self, leave: bool) -> None:
-        """Whether the output is what the last activation is given, not its value."""
-
-
-class Trainer(ABC):
+class Trainer(Predictor):
     """Base of the models. A subclass has layers; it says how they run by `new_pass`."""
 
-    name: str
-    optimizer: Optimizer
-    loss: Loss
-    history: History
-    stop_training = False
     _memory_budget: int | str | None = None
-    _metrics: MetricSet
-    _compiled = False
-
-    # What a model writes ------------------------------------------------------------------------------------------
-
-    @abstractmethod
-    def new_pass(self, training: bool) -> Pass:
-        """A pass over the layers, with storage of its own."""
-
-    @abstractmethod
-    def trainable_parameters(self) -> list[Parameter]:
-        """What the optimiser steps."""
-
-    @abstractmethod
-    def check_input(self, x: Array) -> None:
-        """Build the model for x where it is not built; raise ValueError where it does not fit."""
-
-    @abstractmethod
-    def get_weights(self) -> list[Array]:
-        """Copies of all weights, in Keras's order and layout."""
-
-    @abstractmethod
-    def set_weights(self, weights: Sequence[Any]) -> None:
-        """Set all weights from arrays in Keras's order and layout."""
-
-    @abstractmethod
-    def save(self, filepath: str | PathLike[str]) -> None:
-        """Write the model to a file."""
 
     # Training -----------------------------------------------------------------------------------------------------
-
-    def compile(
-        self,
-        optimizer: Any = "rmsprop",
-        loss: Any = None,
-        loss_weights: Any = None,
-        metrics: Sequence[Any] | None = None,
-        **kwargs: Any,
-    ) -> None:
-        """Say how the model is trained.
-
-        optimizer: name or Optimizer.
-        loss: name or Loss.
-        metrics: list of names or Metrics; "accuracy" is the one that fits the shapes.
-        """
-        not_supported("compile", {"loss_weights": loss_weights, **kwargs})
-        if loss is None:
-            raise ValueError("compile: loss: expected a name or a Loss, got None")
-        self.optimizer = optimizers.get(optimizer)
-        self.loss = losses.get(loss)
-        self._metrics = _metric_set(metrics)
-        self._compiled = True
-        self._pass: Pass | None = None
-
-    @property
-    def metrics_names(self) -> list[str]:
-        """Names of the values that `evaluate` returns."""
-        self._check_compiled("metrics_names")
-        return ["loss", *self._metrics.names]
 
     def fit(
         self,
@@ -121,7 +36,7 @@ class Trainer(ABC):
         verbose: int | str = "auto",
         callbacks: Callback | Iterable[Callback] | None = None,
         validation_split: float = 0.0,
-        validation_data: Sequence[Any] | None = None,
+        validation_data: Any = None,
         shuffle: bool = True,
         class_weight: Any = None,
         sample_weight: Any = None,
@@ -129,244 +44,163 @@ class Trainer(ABC):
         steps_per_epoch: int | None = None,
         validation_steps: int | None = None,
         validation_batch_size: int | None = None,
-        validation_freq: int = 1,
+        validation_freq: Any = 1,
+        tbptt: int | None = None,
         memory_budget: int | str | None = None,
         **kwargs: Any,
     ) -> History:
         """Train the model.
 
-        x: (N, ...) inputs.
-        y: (N, ...) targets.
+        x: (N, ...) inputs; a list or dict of arrays for several. Or what gives whole batches (x, y) or
+            (x, y, sample_weight): a `utils.PyDataset`, a `data.Dataset`, a generator, any iterable.
+        y: (N, ...) targets, a list or dict for several outputs; None where x gives batches.
         batch_size: samples of a step, 32 where it is not given.
         epochs: number of the last epoch; as many passes over the data where initial_epoch is 0.
         verbose: 0 is silent, 1 a progress bar (lines where stdout is no terminal), 2 one line an epoch;
             "auto" is 1.
         callbacks: list of Callbacks.
         validation_split: share of the samples, the last ones, that is not trained on but evaluated after each epoch.
-        validation_data: (x, y) or (x, y, sample_weight) that is evaluated after each epoch.
-        shuffle: draw the order of the samples anew in each epoch.
-        sample_weight: (N,) or (N, T), multiplies the loss.
+        validation_data: (x, y) or (x, y, sample_weight), or what gives batches; evaluated after each epoch.
+        shuffle: draw the order of the samples (of the batches of a PyDataset) anew in each epoch.
+        class_weight: dict of class id -> weight of its samples.
+        sample_weight: (N,) or (N, T), multiplies the loss; a list or dict for several outputs, or one for all.
         initial_epoch: number of the first epoch, to continue an earlier run.
+        steps_per_epoch: batches of an epoch; the next epoch goes on where it ended. Needed with a generator.
+        validation_steps: batches of an evaluation.
         validation_batch_size: batch_size of the evaluation.
-        validation_freq: evaluate after every so many epochs.
+        validation_freq: evaluate after every so many epochs, or after those of a list (counted from 1).
+        tbptt: truncated backpropagation through time. Every batch (N, T, ...) is cut along T into pieces of so many
+            steps. The recurrent layers start a batch from zeros and carry their states from piece to piece; each
+            piece is a step of the optimiser, and gradients end at its border. x and y need a value at every step,
+            the recurrent layers return_sequences=True. The loss of a batch is the mean over its steps.
         memory_budget: bytes (or "256MB") that the recurrent layers may keep of a batch, in equal shares for those that
             have no budget of their own; "segments" for as few as possible. Backward computes again what does not fit.
 
         Returns the History: `.history["loss"]` is the list of losses, and so on.
-        """
-        not_supported(
-            "fit",
-            {
-                "class_weight": class_weight,
-                "steps_per_epoch": steps_per_epoch,
-                "validation_steps": validation_steps,
-                **kwargs,
-            },
-        )
-        self._check_compiled("fit")
-        size = 32 if batch_size is None else check_positive("fit", "batch_size", batch_size)
-        check_positive("fit", "epochs", epochs)
-        every = check_positive("fit", "validation_freq", validation_freq)
-        budget = check_memory_budget("fit", memory_budget)
-        data = check_arrays("fit", x, y, sample_weight)
-        validation = None
-        if validation_data is not None:
-            if not isinstance(validation_data, (tuple, list)) or len(validation_data) not in (2, 3):
-                raise ValueError("fit: validation_data: expected (x, y) or (x, y, sample_weight)")
-            validation = check_arrays("fit: validation_data", *validation_data)
-        elif validation_split:
-            data, validation = split_off(data, validation_split)
-        self.check_input(data.x)
 
-        n = len(data.x)
+        Ctrl-C raises KeyboardInterrupt once the step that is under way is given up or done; the weights are those of
+        a whole number of steps, and the message says how to go on.
+        """
+        not_supported("fit", kwargs)
+        self._check_compiled("fit")
+        check_positive("fit", "epochs", epochs)
+        if isinstance(initial_epoch, bool) or not isinstance(initial_epoch, (int, np.integer)) or initial_epoch < 0:
+            raise ValueError(f"fit: initial_epoch: expected an integer >= 0, got {initial_epoch!r}")
+        is_validated = check_validation_freq(validation_freq, check_positive)
+        budget = check_memory_budget("fit", memory_budget)
+        pieces = None if tbptt is None else check_positive("fit", "tbptt", tbptt)
         shown = check_verbose("fit", verbose)
-        self.history = History()
-        watchers: list[Callback] = [NaNWatch(), self.history]
-        if shown:
-            watchers.append(ProgbarLogger())
-        given = [callbacks] if isinstance(callbacks, Callback) else list(callbacks or ())
-        for callback in given:
-            if not isinstance(callback, Callback):
-                raise TypeError(f"fit: callbacks: expected Callbacks, got {callback!r}")
-        listeners = CallbackList(
-            [*watchers, *given], self, {"epochs": epochs, "steps": -(-n // size), "verbose": shown}
+        given = check_callbacks("fit", callbacks)
+        size = _optional("fit", "batch_size", batch_size)
+        steps = _optional("fit", "steps_per_epoch", steps_per_epoch)
+        shapes = self._shapes("fit", class_weight)
+        seed = next_seed if shuffle else None
+        tested = (
+            _optional("fit", "validation_batch_size", validation_batch_size) or size,
+            _optional("fit", "validation_steps", validation_steps),
         )
-        rng = np.random.default_rng(next_seed()) if shuffle else None
-        self.stop_training = False
-        logs: dict[str, float] = {}
+        held: Source | None = None
+        if validation_split and validation_data is None:
+            # class weights count in training only
+            arrays = make_source(shapes._replace(class_weight=None), x, y, sample_weight, size=size, steps=steps)
+            source, held = self._split(arrays, class_weight, validation_split, seed, *tested)
+        else:
+            source = make_source(
+                shapes, x, y, sample_weight, size=size, steps=steps, seed=seed, epochs=epochs - initial_epoch
+            )
+        if validation_data is not None:
+            held = self._validation(validation_data, *tested)
+        self._build_by(source)
+        self.history = History()
+        backups = [callback for callback in given if isinstance(callback, Backup)]
+        others = [callback for callback in given if callback not in backups]
+        if backups and not source.resumable:
+            raise ValueError(
+                "fit: x: expected arrays or a PyDataset with BackupAndRestore, which must read the data from any "
+                f"position, got {type(x).__name__}"
+            )
+        bars: list[Callback] = [ProgbarLogger()] if shown else []
+        watchers = [NaNWatch(), *bars, *others, self.history, *backups]
+        listeners = CallbackList(watchers, self, {"epochs": epochs, "steps": source.expected_steps, "verbose": shown})
         self._limit_memory(budget)
-        listeners.on_train_begin()
-        try:
-            for epoch in range(initial_epoch, epochs):
-                listeners.on_epoch_begin(epoch)
-                logs = self._epoch(data.x, data.y, data.weights, size, rng, listeners)
-                if validation is not None and (epoch + 1) % every == 0:
-                    values = self._evaluate(*validation, validation_batch_size or size, None)
-                    logs |= {f"val_{name}": value for name, value in values.items()}
-                listeners.on_epoch_end(epoch, logs)
-                if self.stop_training:
-                    break
-        finally:
-            listeners.close()
-            self._limit_memory(None)
-        listeners.on_train_end(logs)
+        step: Any = self._training_step()
+        if pieces is not None:
+            step = TruncatedSteps(self, step, pieces)
+        validate = None if held is None else self._validator(held, listeners)
+        loop = Loop(self, source, step, validate, is_validated, listeners, int(initial_epoch), epochs, pieces)
+        return self._run(loop, backups)
+
+    def _run(self, loop: Loop, backups: Sequence[Backup]) -> History:
+        self.stop_training = False
+        listeners = loop.listeners
+        step = self._training_step()
+        with Interrupts() as interrupts:
+            step.interrupts = interrupts
+            try:
+                listeners.on_train_begin()
+                for backup in backups:
+                    backup.restore(loop)
+                logs = loop.run(interrupts)
+                listeners.on_train_end(logs)
+            except KeyboardInterrupt:
+                self._pass = None  # what the step had begun is dropped
+                for backup in backups:
+                    backup.interrupted(loop)
+                raise KeyboardInterrupt(_advice(loop, backups)) from None
+            finally:
+                step.interrupts = None
+                listeners.close()
+                self._limit_memory(None)
         return self.history
+
+    def _split(
+        self,
+        source: Source,
+        class_weight: Any,
+        share: float,
+        seed: Callable[[], int] | None,
+        size: int | None,
+        steps: int | None,
+    ) -> tuple[Source, Source]:
+        """The source of the first samples and, to validate with, that of the last."""
+        if not isinstance(source, ArraySource):
+            raise ValueError(
+                f"fit: validation_split: expected 0 where x gives batches, got {share}; give validation_data"
+            )
+        rest, last = split_off("fit", source.data, share, source.n)
+        if class_weight is not None:
+            rest[2] = class_weights("fit", class_weight, rest[1], rest[2])
+        order = None if seed is None else seed()
+        first = ArraySource("fit", Batch(*rest), source.size, source.given_steps, order)
+        return first, ArraySource("fit", Batch(*last), size or source.size, steps)
+
+    def _validation(self, given: Any, size: int | None, steps: int | None) -> Source:
+        shapes = self._shapes("fit: validation_data")
+        if isinstance(given, (tuple, list)):
+            if len(given) not in (2, 3):
+                raise ValueError("fit: validation_data: expected (x, y) or (x, y, sample_weight)")
+            return make_source(shapes, *given, size=size, steps=steps)
+        if hasattr(given, "__array__"):
+            raise ValueError("fit: validation_data: expected (x, y) or (x, y, sample_weight)")
+        return make_source(shapes, given, steps=steps)
+
+    def _validator(self, source: Source, listeners: CallbackList) -> Callable[[], dict[str, float]]:
+        def validate() -> dict[str, float]:
+            return test_pass(self, source, listeners, None)
+
+        return validate
+
+    def _training_step(self) -> TrainStep:
+        if self._pass is None:
+            self._pass = TrainStep(self, self.goals, self._memory_budget)
+        else:
+            self.goals.attach(self._pass.running)
+        return self._pass
 
     def _limit_memory(self, budget: int | str | None) -> None:
         """For the steps to come; tapes of another budget are not used again."""
         if budget != self._memory_budget:
             self._memory_budget, self._pass = budget, None
-
-    def _epoch(
-        self,
-        x: Array,
-        y: Array,
-        weights: Array | None,
-        size: int,
-        rng: np.random.Generator | None,
-        listeners: CallbackList,
-    ) -> dict[str, float]:
-        """One pass over the data. Returns the logs."""
-        self._metrics.reset()
-        total, seen = 0.0, 0
-        begin, end = listeners.batch_begin, listeners.batch_end
-        for i, index in enumerate(batches(len(x), size, rng)):
-            for callback in begin:
-                callback(i, {})
-            x_batch, y_batch = x[index], y[index]
-            loss = self._train_step(x_batch, y_batch, None if weights is None else weights[index])
-            total += loss * len(x_batch)
-            seen += len(x_batch)
-            if end:
-                logs = {"loss": total / seen, **self._metrics.results()}
-                for callback in end:
-                    callback(i, logs)
-                if self.stop_training:
-                    break
-        return {"loss": total / seen, **self._metrics.results()}
-
-    def _train_step(self, x: Array, y: Array, weights: Array | None) -> float:
-        """One step of the optimiser on one batch. Returns the loss; the metrics are gathered."""
-        if self._pass is None:
-            self._pass = self.new_pass(training=True)
-            self._parameters = self.trainable_parameters()
-            self._fused = not self.loss.from_logits and self.loss.fuses == self._pass.activation
-            self._pass.leave_last_activation(self._fused)
-            if self._memory_budget is not None:
-                self._pass.limit_memory(self._memory_budget)
-        running, parameters = self._pass, self._parameters
-        for parameter in parameters:
-            parameter.zero_gradient()
-        running.run.step = self.optimizer.iterations
-        output = running.forward(x)
-        value, dy = self.loss.compute(y, output, weights, mask=running.mask, fused=self._fused)
-        assert dy is not None
-        if parameters:
-            running.backward(dy)
-            self.optimizer.apply(parameters)
-        self._gather_metrics(y, output, running, self._fused)
-        return value
-
-    def _gather_metrics(self, y: Array, output: Array, running: Pass, fused: bool) -> None:
-        chosen = self._metrics
-        if not chosen.metrics:
-            return
-        if chosen.first_batch:
-            chosen.choose(y, output)
-        if fused and not chosen.accept_logits:
-            output = ops.activation_forward(running.activation, output)
-        chosen.update(y, output, running.mask)
-
-    # Using --------------------------------------------------------------------------------------------------------
-
-    def evaluate(
-        self,
-        x: Any = None,
-        y: Any = None,
-        batch_size: int | None = None,
-        verbose: int | str = "auto",
-        sample_weight: Any = None,
-        return_dict: bool = False,
-        **kwargs: Any,
-    ) -> Any:
-        """The loss and the metrics on other data.
-
-        x, y, sample_weight: see fit.
-        batch_size: samples computed at once, 32 where it is not given.
-        verbose: 0 is silent, 2 prints a line, 1 that and a bar on a terminal where it takes long, "auto" the bar.
-
-        Returns the loss, or a list [loss, metric, ...] in the order of `metrics_names`, or with return_dict a dict.
-        """
-        not_supported("evaluate", kwargs)
-        self._check_compiled("evaluate")
-        size = 32 if batch_size is None else check_positive("evaluate", "batch_size", batch_size)
-        data = check_arrays("evaluate", x, y, sample_weight)
-        self.check_input(data.x)
-        shown = check_verbose("evaluate", verbose)
-        progress = PassProgress("evaluate", -(-len(data.x) // size), shown)
-        try:
-            values = self._evaluate(*data, size, progress)
-        finally:
-            progress.close()
-        if shown == 2 or verbose == 1:
-            print(show(values, " - "), flush=True)
-        if return_dict:
-            return values
-        return list(values.values()) if len(values) > 1 else values["loss"]
-
-    def _evaluate(
-        self, x: Array, y: Array, weights: Array | None, size: int, progress: PassProgress | None
-    ) -> dict[str, float]:
-        running = self.new_pass(training=False)
-        fused = not self.loss.from_logits and self.loss.fuses == running.activation
-        running.leave_last_activation(fused)
-        self._metrics.reset()
-        total = 0.0
-        for index in batches(len(x), size):
-            x_batch, y_batch = x[index], y[index]
-            output = running.forward(x_batch)
-            value, _ = self.loss.compute(
-                y_batch,
-                output,
-                None if weights is None else weights[index],
-                mask=running.mask,
-                fused=fused,
-                need_grad=False,
-            )
-            total += value * len(x_batch)
-            self._gather_metrics(y_batch, output, running, fused)
-            if progress is not None:
-                progress.update()
-        return {"loss": total / len(x), **self._metrics.results()}
-
-    def predict(self, x: Any, batch_size: int | None = None, verbose: int | str = "auto", **kwargs: Any) -> Array:
-        """The model's output.
-
-        x: (N, ...) inputs.
-        batch_size: samples computed at once, 32 where it is not given.
-        verbose: 0 is silent, 1 or "auto" shows a bar on a terminal where it takes long.
-
-        Returns (N, ...).
-        """
-        not_supported("predict", kwargs)
-        size = 32 if batch_size is None else check_positive("predict", "batch_size", batch_size)
-        data = check_arrays("predict", x)
-        self.check_input(data.x)
-        n = len(data.x)
-        running = self.new_pass(training=False)
-        progress = PassProgress("predict", -(-n // size), check_verbose("predict", verbose))
-        result: Array | None = None
-        try:
-            for index in batches(n, size) if n else [slice(0, 0)]:
-                output = running.forward(data.x[index])
-                if result is None:
-                    result = np.empty((n, *output.shape[1:]), output.dtype)
-                result[index] = output
-                progress.update()
-        finally:
-            progress.close()
-        assert result is not None
-        return result
 
     def train_on_batch(
         self,
@@ -377,33 +211,24 @@ class Trainer(ABC):
         return_dict: bool = False,
     ) -> Any:
         """One step of the optimiser. Returns the loss of this batch before it, or [loss, metric, ...], or a dict."""
-        not_supported("train_on_batch", {"class_weight": class_weight})
         self._check_compiled("train_on_batch")
-        data = check_arrays("train_on_batch", x, y, sample_weight)
-        self.check_input(data.x)
-        self._metrics.reset()
-        loss = self._train_step(*data)
-        values = {"loss": loss, **self._metrics.results()}
-        if return_dict:
-            return values
-        return list(values.values()) if len(values) > 1 else loss
-
-    def test_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False) -> Any:
-        """The loss of one batch, or [loss, metric, ...], or a dict."""
-        return self.evaluate(x, y, max(len(x), 1), 0, sample_weight, return_dict)
-
-    def predict_on_batch(self, x: Any) -> Array:
-        """The output of one batch."""
-        return self.predict(x, max(len(x), 1), 0)
-
-    def _check_compiled(self, what: str) -> None:
-        if not self._compiled:
-            raise RuntimeError(f"{what}: the model is not compiled: call compile(optimizer=..., loss=...)")
+        batch = self._shapes("train_on_batch", class_weight).batch(x, y, sample_weight)
+        self.check_inputs(batch.x)
+        self.goals.reset()
+        self._training_step()(batch)
+        return self._returned(self.goals.results(), return_dict)
 
 
-def _metric_set(given: Sequence[Any] | None) -> MetricSet:
-    if given is None:
-        return MetricSet([])
-    if isinstance(given, (str, dict)):
-        raise TypeError(f"compile: metrics: expected a list of names or Metrics, got {given!r}")
-    return MetricSet([metrics.get(metric) for metric in given])
+def _optional(owner: str, argument: str, value: Any) -> int | None:
+    return None if value is None else check_positive(owner, argument, value)
+
+
+def _advice(loop: Loop, backups: Sequence[Backup]) -> str:
+    """What a stopped run says."""
+    done = f"fit: stopped in {loop.where()}; the weights are those after step {loop.model.optimizer.iterations}. "
+    if backups:
+        return done + f"To go on, {backups[0].advice()}."
+    return done + (
+        f"To go on, call fit(..., initial_epoch={loop.epoch}), which begins that epoch again; with "
+        "callbacks=[BackupAndRestore(folder)] a run goes on from where it stopped."
+    )

@@ -1,0 +1,45 @@
+"""What the metrics of a run have gathered, as plain values and arrays."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from pyrnn.training.goals import Goals
+
+
+def goals_state(goals: Goals) -> dict[str, Any]:
+    """The means so far."""
+    return {
+        "total": goals.total,
+        "seen": goals.seen,
+        "totals": [goal.total for goal in goals.goals],
+        "shapes": [None if goal.shapes is None else [list(s) for s in goal.shapes] for goal in goals.goals],
+        "metrics": [[metric_state(metric) for metric in chosen._chosen] for chosen in goals.sets()],
+    }
+
+
+def set_goals_state(goals: Goals, state: Any) -> None:
+    """The way back from `goals_state`."""
+    goals.reset()
+    goals.total, goals.seen = float(state["total"]), int(state["seen"])
+    for goal, total, shapes in zip(goals.goals, state["totals"], state["shapes"], strict=True):
+        goal.total = float(total)
+        if shapes is not None:
+            y, output = (np.broadcast_to(np.zeros((), np.float32), shape) for shape in shapes)
+            for chosen in (goal.metrics, goal.weighted):
+                if chosen.metrics:
+                    chosen.choose(y, output)
+            goal.shapes = (tuple(shapes[0]), tuple(shapes[1]))
+    for chosen, states in zip(goals.sets(), state["metrics"], strict=True):
+        for metric, one in zip(chosen._chosen, states, strict=True):
+            set_metric_state(metric, one)
+
+
+def metric_state(metric: Any) -> Any:
+    return [metric.total, metric.count]
+
+
+def set_metric_state(metric: Any, state: Any) -> None:
+    metric.total, metric.count = state
