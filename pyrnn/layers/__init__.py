@@ -12,11 +12,12 @@ from pyrnn.layers.dot import Dot, dot
 from pyrnn.layers.dropout import AlphaDropout, Dropout, GaussianDropout, GaussianNoise, SpatialDropout1D
 from pyrnn.layers.embedding import Embedding
 from pyrnn.layers.get_item import GetItem
-from pyrnn.layers.gru import GRU
+from pyrnn.layers.gru import GRU, GRUCell
 from pyrnn.layers.input import Input, InputLayer
 from pyrnn.layers.lambda_layer import Lambda
 from pyrnn.layers.layer_normalization import LayerNormalization
-from pyrnn.layers.lstm import LSTM
+from pyrnn.layers.loop import SlowPathWarning
+from pyrnn.layers.lstm import LSTM, LSTMCell
 from pyrnn.layers.masking import Masking
 from pyrnn.layers.merging import (
     Add,
@@ -33,10 +34,12 @@ from pyrnn.layers.merging import (
     subtract,
 )
 from pyrnn.layers.pooling import AveragePooling1D, GlobalAveragePooling1D, GlobalMaxPooling1D, MaxPooling1D
+from pyrnn.layers.recurrent import RNN
 from pyrnn.layers.repeat_vector import RepeatVector
 from pyrnn.layers.rescaling import Rescaling
 from pyrnn.layers.reshaping import Flatten, Permute, Reshape
-from pyrnn.layers.simple_rnn import SimpleRNN
+from pyrnn.layers.simple_rnn import SimpleRNN, SimpleRNNCell
+from pyrnn.layers.stacked_cells import StackedRNNCells
 from pyrnn.layers.steps import Cropping1D, UpSampling1D, ZeroPadding1D
 from pyrnn.layers.text_vectorization import TextVectorization
 from pyrnn.layers.time_distributed import TimeDistributed
@@ -72,6 +75,11 @@ LAYERS: dict[str, type[Layer]] = {
         GlobalMaxPooling1D,
         InputLayer,
         LSTM,
+        LSTMCell,
+        RNN,
+        GRUCell,
+        SimpleRNNCell,
+        StackedRNNCells,
         LayerNormalization,
         LeakyReLU,
         Masking,
@@ -101,6 +109,7 @@ __all__ = [
     "GRU",
     "LAYERS",
     "LSTM",
+    "RNN",
     "Activation",
     "Add",
     "AdditiveAttention",
@@ -119,6 +128,7 @@ __all__ = [
     "Dropout",
     "Embedding",
     "Flatten",
+    "GRUCell",
     "GaussianDropout",
     "GaussianNoise",
     "GetItem",
@@ -126,6 +136,7 @@ __all__ = [
     "GlobalMaxPooling1D",
     "Input",
     "InputLayer",
+    "LSTMCell",
     "Lambda",
     "Layer",
     "LayerNormalization",
@@ -142,8 +153,11 @@ __all__ = [
     "Reshape",
     "Run",
     "SimpleRNN",
+    "SimpleRNNCell",
+    "SlowPathWarning",
     "Softmax",
     "SpatialDropout1D",
+    "StackedRNNCells",
     "Subtract",
     "TextVectorization",
     "TimeDistributed",
