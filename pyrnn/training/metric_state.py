@@ -37,9 +37,16 @@ def set_goals_state(goals: Goals, state: Any) -> None:
             set_metric_state(metric, one)
 
 
-def metric_state(metric: Any) -> Any:
-    return [metric.total, metric.count]
+def metric_state(metric: Any) -> list[Any]:
+    """What a metric has gathered."""
+    if hasattr(metric, "state_arrays"):
+        return list(metric.state_arrays())
+    return [np.array([metric.total, metric.count])]
 
 
 def set_metric_state(metric: Any, state: Any) -> None:
-    metric.total, metric.count = state
+    """The way back from `metric_state`."""
+    if hasattr(metric, "set_state_arrays"):
+        metric.set_state_arrays(state)
+    else:
+        metric.total, metric.count = (float(value) for value in state[0])

@@ -53,6 +53,7 @@ class TrainStep:
         if budget is not None:
             self.running.limit_memory(budget)
         self.interrupts: Interrupts | None = None
+        self.count = 1  # what a sample counts in the means of the losses
 
     def __call__(self, batch: Batch) -> float:
         """One step on one batch. Returns the loss before it; the means of the epoch are gathered."""
@@ -73,7 +74,7 @@ class TrainStep:
             self.optimizer.apply(parameters)
             for parameter in self._constrained:
                 parameter.constrain()
-        goals.gather(running, outputs, y, weights, loss, values, len(x[0]))
+        goals.gather(running, outputs, y, weights, loss, values, len(x[0]) * self.count)
         return loss
 
     def penalise(self) -> float:

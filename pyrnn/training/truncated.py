@@ -42,11 +42,13 @@ class TruncatedSteps:
         total, steps = 0.0, 0
         try:
             for piece, count in self._pieces(batch):
+                self.step.count = count
                 total += self.step(piece) * count
                 steps += count
                 if self.step.interrupts is not None:
                     self.step.interrupts.release()
         finally:
+            self.step.count = 1
             for layer, stateful in zip(self._layers, before, strict=True):
                 layer.stateful = stateful
                 layer.reset_state()
