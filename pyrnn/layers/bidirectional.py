@@ -11,7 +11,8 @@ from pyrnn import ops
 from pyrnn._types import Array
 from pyrnn.layers.base import Call, Layer, deserialize, serialize
 from pyrnn.layers.cell import Cell, add, dstates_argument
-from pyrnn.layers.recurrent import RNN, check_mask, join_states
+from pyrnn.layers.recurrent import RNN
+from pyrnn.layers.sequence_inputs import check_mask, join_states
 
 MERGE_MODES = ("concat", "sum", "mul", "ave", None)
 
