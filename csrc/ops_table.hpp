@@ -85,11 +85,15 @@ template <class T>
 struct StepJob {
   T* param;
   const T* grad;
-  T* first;   // Adam: m; SGD: velocity, or null; RMSprop: momentum, or null
-  T* second;  // Adam: v; RMSprop: mean of squares
+  T* first;   // Adam, Adamax, Nadam: m; SGD: velocity, or null; RMSprop: momentum, or null; Adadelta: squared steps
+  T* second;  // Adam, Nadam: v; RMSprop, Adadelta: mean of squares; Adagrad: their sum; Adamax: largest magnitude
+  T* third;   // Adam: largest v, or null; RMSprop: mean gradient, or null
   T rate, scale, decay;
   T momentum;            // SGD, RMSprop
-  T toward_1, toward_2;  // 1 - beta_1, 1 - beta_2 (Adam); toward_2 is 1 - rho (RMSprop)
+  T toward_1, toward_2;  // 1 - beta_1, 1 - beta_2 (Adam and kin); toward_2 is 1 - rho (RMSprop, Adadelta)
+  T keep_2;              // Adamax: beta_2
+  T rate_gradient;       // Nadam: what the gradient itself is multiplied by
+  T correction;          // Nadam: 1 / (1 - beta_2^t)
   T epsilon;
   bool nesterov;
 };
@@ -142,6 +146,10 @@ struct OpsKernels {
   void (*adam)(const StepJob<T>* job, index_t begin, index_t end);
   void (*sgd)(const StepJob<T>* job, index_t begin, index_t end);
   void (*rmsprop)(const StepJob<T>* job, index_t begin, index_t end);
+  void (*adagrad)(const StepJob<T>* job, index_t begin, index_t end);
+  void (*adadelta)(const StepJob<T>* job, index_t begin, index_t end);
+  void (*adamax)(const StepJob<T>* job, index_t begin, index_t end);
+  void (*nadam)(const StepJob<T>* job, index_t begin, index_t end);
 
   // Rows (t * batch + b) row_begin .. row_end; the same draws in every table and both dtypes.
   void (*dropout)(const DropoutJob<T>* job, index_t row_begin, index_t row_end);

@@ -184,6 +184,7 @@ def adam_step(
     epsilon: Any,
     weight_decay: Any,
     scale: Any,
+    v_max: Any,
     force: Any,
     /,
 ) -> None: ...
@@ -193,7 +194,22 @@ def sgd_step(
 ) -> None: ...  # fmt: skip
 def rmsprop_step(
     param: Any, grad: Any, v: Any, mom: Any, lr: Any, rho: Any, momentum: Any, epsilon: Any, weight_decay: Any,
-    scale: Any, force: Any, /,
+    scale: Any, mean: Any, force: Any, /,
+) -> None: ...  # fmt: skip
+def adagrad_step(
+    param: Any, grad: Any, sum: Any, lr: Any, epsilon: Any, weight_decay: Any, scale: Any, force: Any, /,
+) -> None: ...  # fmt: skip
+def adadelta_step(
+    param: Any, grad: Any, v: Any, d: Any, lr: Any, rho: Any, epsilon: Any, weight_decay: Any, scale: Any,
+    force: Any, /,
+) -> None: ...  # fmt: skip
+def adamax_step(
+    param: Any, grad: Any, m: Any, u: Any, step: Any, lr: Any, beta_1: Any, beta_2: Any, epsilon: Any,
+    weight_decay: Any, scale: Any, force: Any, /,
+) -> None: ...  # fmt: skip
+def nadam_step(
+    param: Any, grad: Any, m: Any, v: Any, step: Any, lr: Any, beta_1: Any, beta_2: Any, product: Any, epsilon: Any,
+    weight_decay: Any, scale: Any, force: Any, /,
 ) -> None: ...  # fmt: skip
 def sum_of_squares(x: Any, force: Any, /) -> float: ...
 def sum_axis(x: Any, axis: Any, force: Any, /) -> Array: ...

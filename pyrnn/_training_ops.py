@@ -329,6 +329,7 @@ def adam_step(
     epsilon: float = 1e-7,
     weight_decay: float = 0.0,
     scale: float = 1.0,
+    v_max: Array | None = None,
     _force: Force = None,
 ) -> None:
     """One step of Adam, in place, by Keras's formula.
@@ -341,6 +342,7 @@ def adam_step(
     step: 1 in the first step
     weight_decay: param -= param * lr * weight_decay before the step
     scale: multiplies grad, for clipping by norm
+    v_max: shaped as param, starts at zero; where it is given, v_max = max(v_max, v) divides in place of v (AMSGrad)
 
     Raises ValueError for shapes and numbers out of range, TypeError for dtypes; then nothing has changed.
 
@@ -352,7 +354,7 @@ def adam_step(
     Kingma & Ba 2015, https://arxiv.org/abs/1412.6980
     """
     array = _array_of(param)
-    _engine.adam_step(array, grad, m, v, step, lr, beta_1, beta_2, epsilon, weight_decay, scale, _force)
+    _engine.adam_step(array, grad, m, v, step, lr, beta_1, beta_2, epsilon, weight_decay, scale, v_max, _force)
     if isinstance(param, _engine.Weights):
         param.touch()
 
@@ -402,6 +404,7 @@ def rmsprop_step(
     epsilon: float = 1e-7,
     weight_decay: float = 0.0,
     scale: float = 1.0,
+    mean: Array | None = None,
     _force: Force = None,
 ) -> None:
     """One step of RMSprop, in place, by Keras's formula.
@@ -411,6 +414,8 @@ def rmsprop_step(
 
     param, grad, weight_decay, scale: as in `adam_step`
     v, mom: shaped as param, start at zero; mom None for none, then momentum is 0
+    mean: shaped as param, starts at zero; where it is given, mean = rho mean + (1 - rho) g, and its square is taken
+        off v under the root
 
     Raises as `adam_step`.
 
@@ -420,7 +425,7 @@ def rmsprop_step(
     array([0.5])
     """
     array = _array_of(param)
-    _engine.rmsprop_step(array, grad, v, mom, lr, rho, momentum, epsilon, weight_decay, scale, _force)
+    _engine.rmsprop_step(array, grad, v, mom, lr, rho, momentum, epsilon, weight_decay, scale, mean, _force)
     if isinstance(param, _engine.Weights):
         param.touch()
 

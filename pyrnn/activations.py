@@ -180,7 +180,7 @@ def _sigmoid(x: Array) -> Array:
 
 def _silu_gradient(x: Array, dy: Array) -> Array:
     s = _sigmoid(x)
-    return dy * s * (1 + x * (1 - s))
+    return np.asarray(dy * s * (1 + x * (1 - s)))
 
 
 def _normal_cdf(x: Array) -> Array:
@@ -198,7 +198,7 @@ def _mish(x: Array) -> Array:
 
 def _mish_gradient(x: Array, dy: Array) -> Array:
     t = np.tanh(ops.activation_forward("softplus", x))
-    return dy * (t + x * (1 - t * t) * _sigmoid(x))
+    return np.asarray(dy * (t + x * (1 - t * t) * _sigmoid(x)))
 
 
 def _hard_silu_gradient(x: Array, dy: Array) -> Array:
@@ -217,7 +217,7 @@ def _log_softmax_gradient(x: Array, dy: Array) -> Array:
 
 
 def _soft_shrink(x: Array) -> Array:
-    return x - np.clip(x, -0.5, 0.5)
+    return np.asarray(x - np.clip(x, -0.5, 0.5))
 
 
 def _hard_shrink(x: Array) -> Array:
@@ -229,12 +229,12 @@ def _shrink_gradient(x: Array, dy: Array) -> Array:
 
 
 def _squareplus_gradient(x: Array, dy: Array) -> Array:
-    return dy * (0.5 + 0.5 * x / np.sqrt(x * x + 4))
+    return np.asarray(dy * (0.5 + 0.5 * x / np.sqrt(x * x + 4)))
 
 
 def _sparse_plus(x: Array) -> Array:
     inside = np.clip(x, -1, 1) + 1
-    return 0.25 * inside * inside + np.maximum(x - 1, 0)
+    return np.asarray(0.25 * inside * inside + np.maximum(x - 1, 0))
 
 
 def erf(x: Array) -> Array:

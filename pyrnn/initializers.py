@@ -50,19 +50,31 @@ class Initializer(ABC):
 
 
 class Constant(Initializer):
-    """Every element is `value`."""
+    """Every element is `value`; an array is taken as it is, repeated where its shape can be.
+
+    >>> Constant([1.0, 2.0])((2, 2))
+    array([[1., 2.],
+           [1., 2.]], dtype=float32)
+    """
 
     random = False
 
-    def __init__(self, value: float = 0.0) -> None:
+    def __init__(self, value: Any = 0.0) -> None:
         super().__init__()
-        self.value = float(value)
+        array = np.array(value, np.float64)
+        if not np.isfinite(array).all():
+            raise ValueError(f"Constant: value: expected finite numbers, got {value!r}")
+        self.value: Any = float(array) if array.ndim == 0 else array
 
     def draw(self, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
-        return np.full(shape, self.value)
+        try:
+            values: Array = np.broadcast_to(self.value, shape).copy()
+        except ValueError:
+            raise ValueError(f"Constant: value: expected an array {shape}, got {np.shape(self.value)}") from None
+        return values
 
     def get_config(self) -> dict[str, Any]:
-        return {"value": self.value}
+        return {"value": self.value.tolist() if isinstance(self.value, np.ndarray) else self.value}
 
 
 class Zeros(Constant):
@@ -265,6 +277,26 @@ class Identity(Initializer):
         return {"gain": self.gain}
 
 
+class _Function(Initializer):
+    """A function (shape, dtype) -> array of the user's; it can be used, not saved."""
+
+    random = False
+
+    def __init__(self, function: Callable[..., Any], argument: str) -> None:
+        super().__init__()
+        self.function, self.argument = function, argument
+
+    def __call__(self, shape: tuple[int, ...], dtype: Any = None) -> Array:
+        wanted = float_dtype(dtype, self.argument)
+        values = np.asarray(self.function(tuple(shape), dtype=wanted.name))
+        if values.shape != tuple(shape):
+            raise ValueError(f"{self.argument}: {self.function!r}: expected an array {shape}, got {values.shape}")
+        return np.array(values, wanted)
+
+    def draw(self, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
+        return self(shape, "float64")
+
+
 _CLASSES: dict[str, type[Initializer]] = {
     cls.__name__: cls
     for cls in (
@@ -278,11 +310,12 @@ _NAMES: dict[str, Callable[..., Initializer]] = {
     "uniform": RandomUniform, "variance_scaling": VarianceScaling, "glorot_uniform": GlorotUniform,
     "glorot_normal": GlorotNormal, "he_uniform": HeUniform, "he_normal": HeNormal, "lecun_uniform": LecunUniform,
     "lecun_normal": LecunNormal, "orthogonal": Orthogonal, "identity": Identity,
+    "IdentityInitializer": Identity, "OrthogonalInitializer": Orthogonal,
 }  # fmt: skip
 
 
 def get(identifier: Any, argument: str = "initializer") -> Initializer:
-    """An initialiser from its name, its config, or itself.
+    """An initialiser from its name, its config, a function (shape, dtype) -> array, or itself.
 
     >>> type(get("glorot_uniform")).__name__
     'GlorotUniform'
@@ -296,6 +329,10 @@ def get(identifier: Any, argument: str = "initializer") -> Initializer:
         return cls()
     if isinstance(identifier, dict) and identifier.get("class_name") in _CLASSES:
         return _CLASSES[identifier["class_name"]](**identifier.get("config", {}))
+    if isinstance(identifier, type) and issubclass(identifier, Initializer):
+        return identifier()
+    if callable(identifier):
+        return _Function(identifier, argument)
     raise TypeError(f"{argument}: expected a name or an Initializer, got {identifier!r}")
 
 

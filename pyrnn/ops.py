@@ -17,6 +17,7 @@ import safetensors.numpy
 
 from pyrnn import _engine
 from pyrnn._engine import Gradients, Tape
+from pyrnn._step_ops import adadelta_step, adagrad_step, adamax_step, nadam_step
 from pyrnn._training_ops import (
     activation_backward,
     activation_forward,
@@ -48,7 +49,10 @@ __all__ = [
     "Weights",
     "activation_backward",
     "activation_forward",
+    "adadelta_step",
+    "adagrad_step",
     "adam_step",
+    "adamax_step",
     "backward",
     "backward_both",
     "batch_product",
@@ -63,6 +67,7 @@ __all__ = [
     "embedding_forward",
     "forward",
     "forward_both",
+    "nadam_step",
     "pack",
     "rmsprop_step",
     "sgd_step",

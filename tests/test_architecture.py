@@ -33,7 +33,7 @@ PYTHON_LAYERS = [
     ("_files",),
     ("config", "data"),
     ("datasets", "preprocessing"),
-    ("_training_ops",),
+    ("_step_ops", "_training_ops"),
     ("ops",),
     ("activations", "utils"),
     ("initializers", "losses", "metrics", "regularizers"),

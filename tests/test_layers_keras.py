@@ -80,10 +80,16 @@ class Theirs:
         for x, mask in zip(inputs, self.ours.masks, strict=True):
             if mask is not None:
                 self.backend.set_keras_mask(x, mask)
-        y, fixed = self.layer.stateless_call(
-            trained, fixed, self.case.joined(inputs), training=training, **self.case.options
-        )
-        return outputs_of(y), fixed
+        options = dict(self.case.options)
+        if self.layer._call_has_training_arg:
+            options["training"] = training
+        variables = [*self.layer.trainable_variables, *self.layer.non_trainable_variables]
+        mapping = list(zip(variables, [*trained, *fixed], strict=True))
+        with self.backend.StatelessScope(state_mapping=mapping) as scope:  # stateless_call would forget the masks
+            y = self.layer(self.case.joined(inputs), **options)
+            after = [scope.get_current_value(v) for v in self.layer.non_trainable_variables]
+        self.mask = self.backend.get_keras_mask(outputs_of(y)[0])
+        return outputs_of(y), after
 
     def forward(self, training: bool) -> tuple[list[Any], list[Array]]:
         inputs = [self.backend.convert_to_tensor(x) for x in self.ours.inputs]
@@ -114,7 +120,10 @@ def agree(actual: list[Array], expected: list[Any], what: str, dtype: str) -> No
     assert len(actual) == len(expected), what
     for i, (a, e) in enumerate(zip(actual, expected, strict=True)):
         assert a.dtype == dtype, what
-        assert_close(np.asarray(a), np.asarray(e, np.float64), what=f"{what} {i}", dtype=dtype, terms=TERMS, steps=2)
+        # Keras takes some means in float32 whatever the dtype; the finite differences below are float64's
+        assert_close(
+            np.asarray(a), np.asarray(e, np.float64), what=f"{what} {i}", dtype="float32", terms=TERMS, steps=2
+        )
 
 
 @pytest.mark.filterwarnings("ignore:Layer .* does not support masking")
@@ -124,11 +133,11 @@ def test_agrees_with_keras(keras: Any, case: Case, dtype: str) -> None:
     with float64():
         ours = Ours(case, dtype)
         theirs = Theirs(keras, case, ours)
-        assert [w.shape for w in ours.layer.get_weights()] == [w.shape for w in theirs.layer.get_weights()]
+        assert [w.shape for w in ours.layer.get_weights()] == [tuple(v.shape) for v in theirs.layer.weights]
         ys, _ = ours.forward(False)
         expected, _ = theirs.forward(False)
         agree(ys, expected, "y", dtype)
-        mask = theirs.backend.get_keras_mask(expected[0])
+        mask = theirs.mask
         assert (ours.mask() is None) == (mask is None)
         assert mask is None or np.array_equal(ours.mask(), np.asarray(mask))
         assert ours.layer.supports_masking == theirs.layer.supports_masking
@@ -182,7 +191,7 @@ def test_comes_back_from_its_config_and_from_a_file(case: Case, tmp_path: Any) -
     expected, _ = ours.forward(False)
     model.save(tmp_path / "model.pyrnn")
     for m in (model, load_model(tmp_path / "model.pyrnn")):
-        for y, e in zip(outputs_of(m.predict(given, verbose=0)), expected, strict=True):
+        for y, e in zip(outputs_of(m(given)), expected, strict=True):
             assert np.array_equal(y, e)
 
 

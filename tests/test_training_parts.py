@@ -110,10 +110,8 @@ def test_targets_may_have_an_axis_of_one_or_leave_it_out() -> None:
         (lambda: CategoricalCrossentropy()(IDS, P), r"y: expected \(3, 4, 5\) .* use sparse_categorical_crossentropy"),
         (lambda: SparseCategoricalCrossentropy()(SOFT, P), r"y: expected class ids \(3, 4\)"),
         (lambda: MeanSquaredError()(SOFT[:2], P), r"y: expected \(3, 4, 5\) like the model's output"),
-        (lambda: MeanSquaredError(reduction="none"), "MeanSquaredError: reduction: expected 'sum_over_batch_size'"),
+        (lambda: MeanSquaredError(reduction="avg"), "MeanSquaredError: reduction: expected one of sum_over_batch_size"),
         (lambda: CategoricalCrossentropy(label_smoothing=2), "label_smoothing: expected a number in"),
-        (lambda: CategoricalCrossentropy(axis=0), "axis=0 is not supported"),
-        (lambda: SparseCategoricalCrossentropy(ignore_class=0), "ignore_class=0 is not supported: use sample_weight"),
         (lambda: MeanSquaredError()(SOFT, P, np.ones(2)), r"sample_weight: expected \(3,\) or \(3, 4\), got \(2,\)"),
     ],
 )  # fmt: skip
@@ -126,7 +124,7 @@ def test_losses_refuse(call: Any, message: str) -> None:
 
 
 def value_of(metric: metrics.Metric, y: Any, p: Any, mask: Any = None) -> float:
-    metric.update_state(y, p, mask)
+    metric.update_state(y, p, mask=mask)
     return metric.result()
 
 
@@ -148,7 +146,7 @@ def test_accuracies() -> None:
         (BITS[..., :1], Q[..., :1], metrics.BinaryAccuracy),
         (BITS[..., 0], Q[..., :1], metrics.BinaryAccuracy),
     ):
-        assert type(metrics.Accuracy().choose(y, p)) is chosen
+        assert type(metrics.ChosenAccuracy().choose(y, p)) is chosen
 
 
 def test_padding_does_not_count() -> None:
@@ -286,11 +284,10 @@ def test_optimizers_come_back_from_their_config(optimizer: Optimizer) -> None:
         (lambda: Adam(beta_1=1), ValueError, r"Adam: beta_1: expected a number in \[0, 1\), got 1"),
         (lambda: Adam(clipnorm=0), ValueError, "Adam: clipnorm: expected a number > 0 or None"),
         (lambda: Adam(clipnorm=1, clipvalue=1), ValueError, "Adam: expected at most one of clipnorm, clipvalue"),
-        (lambda: Adam(amsgrad=True), ValueError, "Adam: amsgrad=True is not supported"),
         (lambda: Adam(use_ema=True), ValueError, "Adam: use_ema=True is not supported: keep the best weights"),
-        (lambda: Adam(lr=0.1), TypeError, "Adam: unknown argument 'lr'"),
+        (lambda: Adam(lr=0.1), ValueError, "Adam: lr=0.1 is not supported: use learning_rate="),
+        (lambda: Adam(rate=0.1), TypeError, "Adam: unknown argument 'rate'"),
         (lambda: SGD(momentum=2), ValueError, r"SGD: momentum: expected a number in \[0, 1\], got 2"),
-        (lambda: RMSprop(centered=True), ValueError, "RMSprop: centered=True is not supported"),
         (lambda: CosineDecay(0.1, 0), ValueError, "CosineDecay: decay_steps: expected a number > 0"),
     ],
 )  # fmt: skip

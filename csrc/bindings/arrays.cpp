@@ -110,9 +110,9 @@ py::object allocate(Dtype dtype, int rank, const index_t* shape, const index_t* 
   const bool pooled = fits && bytes >= pooled_bytes;
   auto block = pooled ? std::make_unique<Block>(bytes) : nullptr;
   PyObject* type = Api::get().PyArray_DescrFromType_(number_of(dtype));
-  const auto array = py::reinterpret_steal<py::object>(
-      Api::get().PyArray_NewFromDescr_(Api::get().PyArray_Type_, type, rank, shape, strides,
-                                       block ? block->data() : nullptr, block ? Api::NPY_ARRAY_WRITEABLE_ : 0, nullptr));
+  const auto array = py::reinterpret_steal<py::object>(Api::get().PyArray_NewFromDescr_(
+      Api::get().PyArray_Type_, type, rank, shape, strides, block ? block->data() : nullptr,
+      block ? Api::NPY_ARRAY_WRITEABLE_ : 0, nullptr));
   if (!array) throw py::error_already_set();
   if (!block) return array;
   py::capsule owner(block.get(), [](void* memory) { delete static_cast<Block*>(memory); });

@@ -45,8 +45,8 @@ class StepArrays {
 
   Flat<T> param_;
   Flat<const T> grad_;
-  py::handle arrays_[4];
-  const char* names_[4];
+  py::handle arrays_[5];
+  const char* names_[5];
   int n_ = 0;
 };
 
@@ -64,18 +64,25 @@ void run_step(const Runner<T>& runner, const StepArrays<T>& arrays,
   runner.run(us, arrays.size(), 64, [&](index_t begin, index_t end, int) { kernel(&arrays.job, begin, end); });
 }
 
-// adam_step(param, grad, m, v, step, lr, beta_1, beta_2, epsilon, weight_decay, scale, force)
+// The share of a moment that is replaced in one step, from the share that is kept.
+template <class T>
+T toward(double kept) {
+  return static_cast<T>(1 - kept);
+}
+
+// adam_step(param, grad, m, v, step, lr, beta_1, beta_2, epsilon, weight_decay, scale, v_max, force)
 template <class T>
 void adam_step_of(PyObject* const* arguments) {
-  const Runner<T> runner("adam_step", py::none(), arguments[11]);
+  const Runner<T> runner("adam_step", py::none(), arguments[12]);
   StepArrays<T> arrays(arguments[0], arguments[1]);
   arrays.job.first = arrays.kept(arguments[2], "m", false);
   arrays.job.second = arrays.kept(arguments[3], "v", false);
+  arrays.job.third = arrays.kept(arguments[11], "v_max", true);
   const auto step = static_cast<double>(read_count(arguments[4], "step", 1, index_t{1} << 52));
   const double lr = read_number(arguments[5], "lr", Sign::not_negative);
   const double beta_1 = read_share(arguments[6], "beta_1", false), beta_2 = read_share(arguments[7], "beta_2", false);
-  arrays.job.toward_1 = static_cast<T>(1 - beta_1);
-  arrays.job.toward_2 = static_cast<T>(1 - beta_2);
+  arrays.job.toward_1 = toward<T>(beta_1);
+  arrays.job.toward_2 = toward<T>(beta_2);
   arrays.job.epsilon = static_cast<T>(read_number(arguments[8], "epsilon", Sign::positive));
   const double rate = lr * std::sqrt(1 - std::pow(beta_2, step)) / (1 - std::pow(beta_1, step));
   set_rates(arrays.job, rate, lr, arguments[9], arguments[10]);
@@ -97,13 +104,14 @@ void sgd_step_of(PyObject* const* arguments) {
   run_step(runner, arrays, runner.table->ops.sgd);
 }
 
-// rmsprop_step(param, grad, v, momentum_sum, lr, rho, momentum, epsilon, weight_decay, scale, force)
+// rmsprop_step(param, grad, v, momentum_sum, lr, rho, momentum, epsilon, weight_decay, scale, mean, force)
 template <class T>
 void rmsprop_step_of(PyObject* const* arguments) {
-  const Runner<T> runner("rmsprop_step", py::none(), arguments[10]);
+  const Runner<T> runner("rmsprop_step", py::none(), arguments[11]);
   StepArrays<T> arrays(arguments[0], arguments[1]);
   arrays.job.second = arrays.kept(arguments[2], "v", false);
   arrays.job.first = arrays.kept(arguments[3], "mom", true);
+  arrays.job.third = arrays.kept(arguments[10], "mean", true);
   const double lr = read_number(arguments[4], "lr", Sign::not_negative);
   arrays.job.toward_2 = static_cast<T>(1 - read_share(arguments[5], "rho", true));
   const double momentum = read_share(arguments[6], "momentum", true);
@@ -114,9 +122,74 @@ void rmsprop_step_of(PyObject* const* arguments) {
   run_step(runner, arrays, runner.table->ops.rmsprop);
 }
 
+// adagrad_step(param, grad, sum, lr, epsilon, weight_decay, scale, force)
+template <class T>
+void adagrad_step_of(PyObject* const* arguments) {
+  const Runner<T> runner("adagrad_step", py::none(), arguments[7]);
+  StepArrays<T> arrays(arguments[0], arguments[1]);
+  arrays.job.second = arrays.kept(arguments[2], "sum", false);
+  const double lr = read_number(arguments[3], "lr", Sign::not_negative);
+  arrays.job.epsilon = static_cast<T>(read_number(arguments[4], "epsilon", Sign::positive));
+  set_rates(arrays.job, lr, lr, arguments[5], arguments[6]);
+  run_step(runner, arrays, runner.table->ops.adagrad);
+}
+
+// adadelta_step(param, grad, v, d, lr, rho, epsilon, weight_decay, scale, force)
+template <class T>
+void adadelta_step_of(PyObject* const* arguments) {
+  const Runner<T> runner("adadelta_step", py::none(), arguments[9]);
+  StepArrays<T> arrays(arguments[0], arguments[1]);
+  arrays.job.second = arrays.kept(arguments[2], "v", false);
+  arrays.job.first = arrays.kept(arguments[3], "d", false);
+  const double lr = read_number(arguments[4], "lr", Sign::not_negative);
+  arrays.job.toward_2 = toward<T>(read_share(arguments[5], "rho", true));
+  arrays.job.epsilon = static_cast<T>(read_number(arguments[6], "epsilon", Sign::positive));
+  set_rates(arrays.job, lr, lr, arguments[7], arguments[8]);
+  run_step(runner, arrays, runner.table->ops.adadelta);
+}
+
+// adamax_step(param, grad, m, u, step, lr, beta_1, beta_2, epsilon, weight_decay, scale, force)
+template <class T>
+void adamax_step_of(PyObject* const* arguments) {
+  const Runner<T> runner("adamax_step", py::none(), arguments[11]);
+  StepArrays<T> arrays(arguments[0], arguments[1]);
+  arrays.job.first = arrays.kept(arguments[2], "m", false);
+  arrays.job.second = arrays.kept(arguments[3], "u", false);
+  const auto step = static_cast<double>(read_count(arguments[4], "step", 1, index_t{1} << 52));
+  const double lr = read_number(arguments[5], "lr", Sign::not_negative);
+  const double beta_1 = read_share(arguments[6], "beta_1", false);
+  arrays.job.toward_1 = toward<T>(beta_1);
+  arrays.job.keep_2 = static_cast<T>(read_share(arguments[7], "beta_2", false));
+  arrays.job.epsilon = static_cast<T>(read_number(arguments[8], "epsilon", Sign::positive));
+  set_rates(arrays.job, lr / (1 - std::pow(beta_1, step)), lr, arguments[9], arguments[10]);
+  run_step(runner, arrays, runner.table->ops.adamax);
+}
+
+// nadam_step(param, grad, m, v, step, lr, beta_1, beta_2, product, epsilon, weight_decay, scale, force), where product
+// is that of the momentums u_1 .. u_step, u_t = beta_1 (1 - 0.96^t / 2)
+template <class T>
+void nadam_step_of(PyObject* const* arguments) {
+  const Runner<T> runner("nadam_step", py::none(), arguments[12]);
+  StepArrays<T> arrays(arguments[0], arguments[1]);
+  arrays.job.first = arrays.kept(arguments[2], "m", false);
+  arrays.job.second = arrays.kept(arguments[3], "v", false);
+  const auto step = static_cast<double>(read_count(arguments[4], "step", 1, index_t{1} << 52));
+  const double lr = read_number(arguments[5], "lr", Sign::not_negative);
+  const double beta_1 = read_share(arguments[6], "beta_1", false), beta_2 = read_share(arguments[7], "beta_2", false);
+  const double product = read_share(arguments[8], "product", false);
+  const double u = beta_1 * (1 - 0.5 * std::pow(0.96, step)), u_next = beta_1 * (1 - 0.5 * std::pow(0.96, step + 1));
+  arrays.job.toward_1 = toward<T>(beta_1);
+  arrays.job.toward_2 = toward<T>(beta_2);
+  arrays.job.rate_gradient = static_cast<T>(lr * (1 - u) / (1 - product));
+  arrays.job.correction = static_cast<T>(1 / (1 - std::pow(beta_2, step)));
+  arrays.job.epsilon = static_cast<T>(read_number(arguments[9], "epsilon", Sign::positive));
+  set_rates(arrays.job, lr * u_next / (1 - product * u_next), lr, arguments[10], arguments[11]);
+  run_step(runner, arrays, runner.table->ops.nadam);
+}
+
 PyObject* adam_step(PyObject*, PyObject* const* arguments, Py_ssize_t n) {
   return guarded([&] {
-    check_count("adam_step", n, 12);
+    check_count("adam_step", n, 13);
     with_dtype(float_dtype(arguments[0], "param"), [&](auto real) { adam_step_of<decltype(real)>(arguments); });
     return py::none();
   });
@@ -132,8 +205,40 @@ PyObject* sgd_step(PyObject*, PyObject* const* arguments, Py_ssize_t n) {
 
 PyObject* rmsprop_step(PyObject*, PyObject* const* arguments, Py_ssize_t n) {
   return guarded([&] {
-    check_count("rmsprop_step", n, 11);
+    check_count("rmsprop_step", n, 12);
     with_dtype(float_dtype(arguments[0], "param"), [&](auto real) { rmsprop_step_of<decltype(real)>(arguments); });
+    return py::none();
+  });
+}
+
+PyObject* adagrad_step(PyObject*, PyObject* const* arguments, Py_ssize_t n) {
+  return guarded([&] {
+    check_count("adagrad_step", n, 8);
+    with_dtype(float_dtype(arguments[0], "param"), [&](auto real) { adagrad_step_of<decltype(real)>(arguments); });
+    return py::none();
+  });
+}
+
+PyObject* adadelta_step(PyObject*, PyObject* const* arguments, Py_ssize_t n) {
+  return guarded([&] {
+    check_count("adadelta_step", n, 10);
+    with_dtype(float_dtype(arguments[0], "param"), [&](auto real) { adadelta_step_of<decltype(real)>(arguments); });
+    return py::none();
+  });
+}
+
+PyObject* adamax_step(PyObject*, PyObject* const* arguments, Py_ssize_t n) {
+  return guarded([&] {
+    check_count("adamax_step", n, 12);
+    with_dtype(float_dtype(arguments[0], "param"), [&](auto real) { adamax_step_of<decltype(real)>(arguments); });
+    return py::none();
+  });
+}
+
+PyObject* nadam_step(PyObject*, PyObject* const* arguments, Py_ssize_t n) {
+  return guarded([&] {
+    check_count("nadam_step", n, 13);
+    with_dtype(float_dtype(arguments[0], "param"), [&](auto real) { nadam_step_of<decltype(real)>(arguments); });
     return py::none();
   });
 }
@@ -141,8 +246,11 @@ PyObject* rmsprop_step(PyObject*, PyObject* const* arguments, Py_ssize_t n) {
 }  // namespace
 
 void register_optimizers(py::module_& module) {
-  static PyMethodDef functions[] = {fast_function("adam_step", adam_step), fast_function("sgd_step", sgd_step),
-                                    fast_function("rmsprop_step", rmsprop_step)};
+  static PyMethodDef functions[] = {
+      fast_function("adam_step", adam_step),         fast_function("sgd_step", sgd_step),
+      fast_function("rmsprop_step", rmsprop_step),   fast_function("adagrad_step", adagrad_step),
+      fast_function("adadelta_step", adadelta_step), fast_function("adamax_step", adamax_step),
+      fast_function("nadam_step", nadam_step)};
   for (PyMethodDef& function : functions) add_function(module, &function);
 }
 

@@ -101,14 +101,27 @@ struct OuterProduct {
   bool add;              // += instead of =
 };
 
+// Rows [begin, end) of an outer product. They pass in pieces, between which the sums of a tile wait in memory.
+struct Piece {
+  index_t begin, end;
+  bool first, last;
+};
+
 template <int R, int N>
-PYRNN_INLINE void outer_tile(const OuterProduct& product, index_t k) {
+PYRNN_INLINE void outer_tile(const OuterProduct& product, const Piece& piece, index_t k, Real* waiting) {
+  // What the sums are added to lies in the second level at best, and comes meanwhile.
+  if (piece.last) {
+#pragma GCC unroll 8
+    for (int r = 0; r < R; ++r)
+#pragma GCC unroll 8
+      for (int n = 0; n < N; ++n) __builtin_prefetch(product.total + (k + r) * product.total_row + product.place[n], 1);
+  }
   Vec sums[R][N];
 #pragma GCC unroll 8
   for (int r = 0; r < R; ++r)
 #pragma GCC unroll 8
-    for (int n = 0; n < N; ++n) sums[r][n] = Vec::zero();
-  for (index_t i = 0; i < product.n_rows; ++i) {
+    for (int n = 0; n < N; ++n) sums[r][n] = piece.first ? Vec::zero() : Vec::load(waiting + (r * N + n) * lanes);
+  for (index_t i = piece.begin; i < piece.end; ++i) {
     const Factor* row = product.rows[i] + product.offset;
     const Factor* column = product.columns[i] + k * factor_group;
     // Whichever are fewer wait in registers while the others pass: 12 sums leave AVX2 no more than four.
@@ -138,18 +151,37 @@ PYRNN_INLINE void outer_tile(const OuterProduct& product, index_t k) {
   for (int r = 0; r < R; ++r)
 #pragma GCC unroll 8
     for (int n = 0; n < N; ++n) {
+      if (!piece.last) {
+        sums[r][n].store(waiting + (r * N + n) * lanes);
+        continue;
+      }
       const index_t place = product.place[n], width = min_of(lanes, product.width - place);
       Real* at = product.total + (k + r) * product.total_row + place;
       (product.add ? Vec::load(at, width) + sums[r][n] : sums[r][n]).store(at, width);
     }
 }
 
-// Rows [k_begin, k_end) of the total, N blocks wide.
+// Rows of N = 4 blocks that stay in the first-level cache while the tiles of columns pass.
+constexpr index_t piece_rows = 128;
+
+// Rows [k_begin, k_end) of the total, N blocks wide. A piece of the rows is read again by many tiles of columns, whose
+// sums wait meanwhile; where there are few, that would not be worth their waiting.
 template <int N>
 void add_outer_product(const OuterProduct& product, index_t k_begin, index_t k_end) {
-  for_row_tiles(k_end - k_begin, tile_rows, [&](auto height, index_t first) PYRNN_INLINE_LAMBDA {
-    outer_tile<decltype(height)::value, N>(product, k_begin + first);
-  });
+  constexpr index_t waiting_tiles = 16, most = waiting_tiles * tile_rows;
+  alignas(64) Real waiting[waiting_tiles * tile_sums * lanes];
+  const index_t groups = ceil_div(k_end - k_begin, most);
+  for (index_t group = 0; group < groups; ++group) {
+    const index_t begin = k_begin + (k_end - k_begin) * group / groups;
+    const index_t end = k_begin + (k_end - k_begin) * (group + 1) / groups;
+    const index_t pieces = end - begin <= 2 * tile_rows ? 1 : max_of(1, ceil_div(product.n_rows, piece_rows));
+    for (index_t i = 0; i < pieces; ++i) {
+      const Piece piece{product.n_rows * i / pieces, product.n_rows * (i + 1) / pieces, i == 0, i + 1 == pieces};
+      for_row_tiles(end - begin, tile_rows, [&](auto height, index_t first) PYRNN_INLINE_LAMBDA {
+        outer_tile<decltype(height)::value, N>(product, piece, begin + first, waiting + first * N * lanes);
+      });
+    }
+  }
 }
 
 }  // namespace pyrnn::PYRNN_NS

@@ -30,6 +30,10 @@ constexpr OpsKernels<Real> ops_kernels() {
           adam,
           sgd,
           rmsprop,
+          adagrad,
+          adadelta,
+          adamax,
+          nadam,
           dropout};
 }
 

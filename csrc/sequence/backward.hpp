@@ -116,9 +116,14 @@ struct Backward {
   }
 
   template <int phase = last_phase>
-  void run_phases(PanelRange panels) const {
+  void adjoints(PanelRange panels) const {
     for (index_t i = 0; i < n_rows; ++i)
       for (index_t p = panels.begin; p < panels.end; ++p) adjoint<phase>(rows[i], p);
+  }
+
+  template <int phase = last_phase>
+  void run_phases(PanelRange panels) const {
+    adjoints<phase>(panels);
     meet(share);
     multiply_transposed<phase>(panels);
     if constexpr (phase > 0) run_phases<phase - 1>(panels);

@@ -89,8 +89,7 @@ struct Forward {
 #pragma GCC unroll 4
     for (int i = 0; i < L::states; ++i)
       step.prev[i] = Vec::load((cut ? job.zeros : at.prev[i] + b * at.pitch) + p * lanes);
-    if constexpr (L::phases > 1)
-      step.operand = plain ? step.prev[0] : cut ? Vec::zero() : scaled_h(step.prev[0], b, p);
+    if constexpr (L::phases > 1) step.operand = plain ? step.prev[0] : cut ? Vec::zero() : scaled_h(step.prev[0], b, p);
     Real* slots = at.slots + b * at.slots_b + p * L::slot_row;
 #pragma GCC unroll 8
     for (int k = 0; k < facts.first_slot; ++k) step.slot[k] = Vec::load(slots + k * lanes);
@@ -170,7 +169,8 @@ struct Forward {
     const index_t lowest = tiles ? n_rows / tiles : 1;
     const index_t width = panels_of_tile(static_cast<int>(lowest), A);
     const index_t bytes = L::factor_panel_size(job.inputs, job.units) * index_t{sizeof(Factor)};
-    const Sweep sweep(ceil_div(panels.end - panels.begin, width), (panels.end - panels.begin) * bytes, (job.sweeps + s) & 1);
+    const Sweep sweep(ceil_div(panels.end - panels.begin, width), (panels.end - panels.begin) * bytes,
+                      (job.sweeps + s) & 1);
     for (index_t i = 0; i < sweep.groups; ++i) {
       const index_t p = panels.begin + sweep.group(i) * width;
       const index_t p_end = min_of(p + width, panels.end);

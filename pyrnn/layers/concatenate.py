@@ -65,8 +65,7 @@ class Concatenate(SeveralInputs):
                 marks.append(np.ones(array.shape, bool))
             else:
                 marks.append(np.broadcast_to(m[..., None], array.shape) if m.ndim < array.ndim else m)
-        together: Array = np.concatenate(marks, axis=self.axis).any(axis=-1)
-        return together
+        return np.asarray(np.concatenate(marks, axis=self.axis).any(axis=-1))
 
     def forward(self, x: Any, call: Call) -> Array:
         call.kept = [array.shape[self.axis] for array in x]

@@ -84,7 +84,7 @@ class Dot(SeveralInputs):
         axes, originals, (a, b), shape = call.kept
         dy = np.ascontiguousarray(self.cast(dy)).reshape(shape)
         gradients = ops.batch_product(dy, b), ops.batch_product(dy, a, transpose_a=True)
-        dxs = []
+        dxs: list[Array | None] = []
         for d, x, axis in zip(gradients, originals, axes, strict=True):
             moved = np.moveaxis(x, axis, -1).shape
             dx = np.ascontiguousarray(np.moveaxis(d.reshape(moved), -1, axis))

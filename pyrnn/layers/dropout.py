@@ -188,7 +188,7 @@ class GaussianDropout(Dropout):
 
     def draw(self, shape: tuple[int, ...], call: Call) -> Array:
         normal = self.generator(call).standard_normal(shape, self.dtype)
-        return normal * self.dtype.type(math.sqrt(self.rate / (1 - self.rate))) + self.dtype.type(1)
+        return np.asarray(normal * self.dtype.type(math.sqrt(self.rate / (1 - self.rate))) + self.dtype.type(1))
 
 
 class GaussianNoise(Noise):

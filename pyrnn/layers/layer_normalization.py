@@ -94,7 +94,8 @@ class Scaled(Layer):
         if self.gamma is None:
             return d
         self.gamma.gradient += ops.sum_axis(d * normal, 0).reshape(self.gamma.gradient.shape)
-        return d * self.gamma.value.reshape(-1)
+        scaled: Array = d * self.gamma.value.reshape(-1)
+        return scaled
 
     def check_axes_known(self, axes: tuple[int, ...], shape: Shape) -> tuple[int, ...]:
         """Sizes along the axes; raises ValueError where one is not known."""

@@ -71,7 +71,7 @@ class MaxPooling1D(_Pooling):
             first[more] = k
         if call.run.training:
             call.kept = windows, first
-        return y
+        return np.asarray(y)
 
     def backward(self, dy: Array, call: Call) -> Array | None:
         if not call.need_dx:
@@ -107,7 +107,7 @@ class AveragePooling1D(_Pooling):
             count += inside[:, windows.place(k)]
         y /= count
         call.kept = windows, count
-        return y
+        return np.asarray(y)
 
     def backward(self, dy: Array, call: Call) -> Array | None:
         if not call.need_dx:

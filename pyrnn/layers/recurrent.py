@@ -403,7 +403,6 @@ class Recurrent(RNN):
             owner=kind,
             dtype=given.get("dtype"),
             trainable=given.get("trainable", True),
-            name=f"{self.cell_class.__name__[:-4].lower()}_cell",
         )
         super().__init__(cell, **given)
 

@@ -25,7 +25,7 @@ class _Reshaping(Layer):
         return np.ascontiguousarray(x).reshape([-1 if size is None else size for size in shape])
 
     def backward(self, dy: Array, call: Call) -> Array:
-        return np.ascontiguousarray(self.cast(dy)).reshape(call.kept)
+        return np.asarray(np.ascontiguousarray(self.cast(dy)).reshape(call.kept))
 
 
 class Flatten(_Reshaping):

@@ -124,7 +124,7 @@ class UpSampling1D(Layer):
         return np.repeat(self.cast(x), self.size, axis=1)
 
     def backward(self, dy: Array, call: Call) -> Array:
-        dx = self.cast(dy)[:, :: self.size].copy()
+        dx: Array = self.cast(dy)[:, :: self.size].copy()
         for i in range(1, self.size):
             dx += dy[:, i :: self.size]
         return dx

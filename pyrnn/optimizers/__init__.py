@@ -6,18 +6,38 @@ from collections.abc import Mapping
 from typing import Any
 
 from pyrnn.optimizers import schedules
+from pyrnn.optimizers.adadelta import Adadelta
+from pyrnn.optimizers.adagrad import Adagrad
 from pyrnn.optimizers.adam import Adam, AdamW
+from pyrnn.optimizers.adamax import Adamax
 from pyrnn.optimizers.base import Optimizer
+from pyrnn.optimizers.nadam import Nadam
 from pyrnn.optimizers.rmsprop import RMSprop
 from pyrnn.optimizers.sgd import SGD
 
-__all__ = ["SGD", "Adam", "AdamW", "Optimizer", "RMSprop", "deserialize", "get", "schedules", "serialize"]
+__all__ = [
+    "SGD",
+    "Adadelta",
+    "Adagrad",
+    "Adam",
+    "AdamW",
+    "Adamax",
+    "Nadam",
+    "Optimizer",
+    "RMSprop",
+    "deserialize",
+    "get",
+    "schedules",
+    "serialize",
+]
 
-_CLASSES: dict[str, type[Optimizer]] = {cls.__name__.lower(): cls for cls in (Adam, AdamW, RMSprop, SGD)}
+_CLASSES: dict[str, type[Optimizer]] = {
+    cls.__name__.lower(): cls for cls in (Adadelta, Adagrad, Adam, AdamW, Adamax, Nadam, RMSprop, SGD)
+}
 
 
 def get(identifier: Any) -> Optimizer:
-    """An optimiser from its name or itself.
+    """An optimiser from its name, its config, or itself.
 
     >>> type(get("adam")).__name__
     'Adam'
@@ -28,6 +48,8 @@ def get(identifier: Any) -> Optimizer:
         if identifier.lower() not in _CLASSES:
             raise ValueError(f"optimizer: expected one of {', '.join(_CLASSES)}, got {identifier!r}")
         return _CLASSES[identifier.lower()]()
+    if isinstance(identifier, Mapping):
+        return deserialize(identifier)
     raise TypeError(f"optimizer: expected a name or an Optimizer, got {identifier!r}")
 
 

@@ -6,8 +6,8 @@ from typing import Any, ClassVar
 
 from pyrnn import ops
 from pyrnn._types import Array
-from pyrnn.optimizers.base import Optimizer
-from pyrnn.optimizers.schedules import LearningRateSchedule
+from pyrnn.layers.base import check_flag
+from pyrnn.optimizers.base import Optimizer, Rate, check_epsilon, check_share
 
 
 class RMSprop(Optimizer):
@@ -17,6 +17,7 @@ class RMSprop(Optimizer):
     rho: how much of v is kept a step.
     momentum: how much of the last step is added.
     epsilon: added under the root.
+    centered: the square of the mean gradient is taken off v.
     weight_decay, clipnorm, clipvalue, global_clipnorm: see Optimizer.
 
     >>> RMSprop().get_config()["rho"]
@@ -25,23 +26,31 @@ class RMSprop(Optimizer):
     Tieleman & Hinton 2012, Lecture 6.5 of Neural Networks for Machine Learning.
     """
 
-    arguments: ClassVar[tuple[str, ...]] = ("rho", "momentum", "epsilon")
+    arguments: ClassVar[tuple[str, ...]] = ("rho", "momentum", "epsilon", "centered")
 
     def __init__(
         self,
-        learning_rate: float | LearningRateSchedule = 0.001,
+        learning_rate: Rate = 0.001,
         rho: float = 0.9,
         momentum: float = 0.0,
         epsilon: float = 1e-7,
+        centered: bool = False,
         **kwargs: Any,
     ) -> None:
-        if not 0 <= rho < 1:
-            raise ValueError(f"RMSprop: rho: expected a number in [0, 1), got {rho}")
-        self.rho, self.momentum, self.epsilon = rho, momentum, epsilon
-        self.slots = ("velocity", "momentum") if momentum else ("velocity",)
+        self.rho = check_share("RMSprop", "rho", rho)
+        self.momentum = check_share("RMSprop", "momentum", momentum)
+        self.epsilon = check_epsilon("RMSprop", epsilon)
+        self.centered = check_flag("RMSprop", "centered", centered)
+        self.slots = (
+            "velocity",
+            *(["momentum"] if momentum else []),
+            *(["average_gradient"] if centered else []),
+        )
         super().__init__(learning_rate, **kwargs)
 
-    def step(self, target: Any, gradient: Array, state: dict[str, Array], rate: float, scale: float) -> None:
+    def step(
+        self, target: Any, gradient: Array, state: dict[str, Array], rate: float, decay: float, scale: float
+    ) -> None:
         ops.rmsprop_step(
             target,
             gradient,
@@ -51,6 +60,7 @@ class RMSprop(Optimizer):
             rho=self.rho,
             momentum=self.momentum,
             epsilon=self.epsilon,
-            weight_decay=self.weight_decay or 0.0,
+            weight_decay=decay,
             scale=scale,
+            mean=state.get("average_gradient"),
         )

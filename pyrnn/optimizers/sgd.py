@@ -6,8 +6,8 @@ from typing import Any, ClassVar
 
 from pyrnn import ops
 from pyrnn._types import Array
-from pyrnn.optimizers.base import Optimizer
-from pyrnn.optimizers.schedules import LearningRateSchedule
+from pyrnn.layers.base import check_flag
+from pyrnn.optimizers.base import Optimizer, Rate, check_share
 
 
 class SGD(Optimizer):
@@ -28,18 +28,19 @@ class SGD(Optimizer):
 
     def __init__(
         self,
-        learning_rate: float | LearningRateSchedule = 0.01,
+        learning_rate: Rate = 0.01,
         momentum: float = 0.0,
         nesterov: bool = False,
         **kwargs: Any,
     ) -> None:
-        if not 0 <= momentum <= 1:
-            raise ValueError(f"SGD: momentum: expected a number in [0, 1], got {momentum}")
-        self.momentum, self.nesterov = momentum, bool(nesterov)
+        self.momentum = check_share("SGD", "momentum", momentum, one=True)
+        self.nesterov = check_flag("SGD", "nesterov", nesterov)
         self.slots = ("momentum",) if momentum else ()
         super().__init__(learning_rate, **kwargs)
 
-    def step(self, target: Any, gradient: Array, state: dict[str, Array], rate: float, scale: float) -> None:
+    def step(
+        self, target: Any, gradient: Array, state: dict[str, Array], rate: float, decay: float, scale: float
+    ) -> None:
         ops.sgd_step(
             target,
             gradient,
@@ -47,6 +48,6 @@ class SGD(Optimizer):
             lr=rate,
             momentum=self.momentum,
             nesterov=self.nesterov,
-            weight_decay=self.weight_decay or 0.0,
+            weight_decay=decay,
             scale=scale,
         )
