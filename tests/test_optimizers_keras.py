@@ -181,6 +181,19 @@ def test_weight_decay_leaves_out_parameters() -> None:
     np.testing.assert_array_equal(parameters[1].value, before[1])
 
 
+def test_what_is_excluded_is_saved_by_name() -> None:
+    optimizer = optimizers.AdamW(weight_decay=0.3)
+    optimizer.exclude_from_weight_decay(var_names=["bias"])
+    again = optimizers.deserialize(optimizers.serialize(optimizer))
+    for name, value in ours(again, 5).items():
+        np.testing.assert_array_equal(value, ours(optimizers.deserialize(optimizers.serialize(optimizer)), 5)[name])
+    plain = ours(optimizers.Adam(), 5)
+    np.testing.assert_array_equal(ours(again.from_config(again.get_config()), 5)["bias"], plain["bias"])
+    optimizer.exclude_from_weight_decay(var_list=[Parameter("bias", np.ones(1))])
+    with pytest.raises(TypeError, match="cannot be saved: use var_names"):
+        optimizer.get_config()
+
+
 def recurrent() -> RecurrentParameter:
     rng = np.random.default_rng(0)
     W_x, W_h, b = (rng.standard_normal(s) for s in ((3, 20), (5, 20), (20,)))

@@ -223,13 +223,24 @@ class Optimizer(ABC):
         elif self._schedule is not None:
             raise TypeError(f"{self.name}: learning_rate: a function cannot be saved: use a LearningRateSchedule")
         common = ("weight_decay", "clipnorm", "clipvalue", "global_clipnorm", "gradient_accumulation_steps", "name")
-        return {"learning_rate": rate} | {a: getattr(self, a) for a in (*self.arguments, *common)}
+        config = {"learning_rate": rate} | {a: getattr(self, a) for a in (*self.arguments, *common)}
+        parameters, names = self._kept_whole
+        if parameters:
+            raise TypeError(
+                f"{self.name}: exclude_from_weight_decay(var_list=...) cannot be saved: use var_names=['bias', ...]"
+            )
+        return config | ({"exclude_from_weight_decay": names} if names else {})
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Optimizer:
         """A new optimiser from `get_config()`."""
-        rate = config["learning_rate"]
-        return cls(**{**config, "learning_rate": schedules.deserialize(rate) if isinstance(rate, dict) else rate})
+        arguments = dict(config)
+        rate, names = arguments["learning_rate"], arguments.pop("exclude_from_weight_decay", None)
+        arguments["learning_rate"] = schedules.deserialize(rate) if isinstance(rate, dict) else rate
+        optimizer = cls(**arguments)
+        if names:
+            optimizer.exclude_from_weight_decay(var_names=names)
+        return optimizer
 
     def get_state(self) -> list[dict[str, list[Array]]]:
         """The state of each parameter in Keras's shapes: for each slot, one array for each array of the parameter."""
