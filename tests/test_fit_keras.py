@@ -185,3 +185,11 @@ def test_a_regularised_layer(keras: Any) -> None:
     for model in (theirs, ours):
         model.compile(optimizer="sgd", loss="mse")
     compare(theirs, ours, B, np.zeros((N, 3), np.float32), validation_split=0.25)
+
+
+def test_weighted_metrics(keras: Any) -> None:
+    theirs, ours = pair(keras, classifier)
+    for model in (theirs, ours):
+        model.compile("sgd", "sparse_categorical_crossentropy", metrics=["accuracy"], weighted_metrics=["accuracy"])
+    compare(theirs, ours, A, CLASSES, batch_size=16, sample_weight=RNG.uniform(0.2, 3, N).astype(np.float32))
+    compare(theirs, ours, A, CLASSES, batch_size=16, class_weight={0: 4.0})
