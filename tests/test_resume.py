@@ -19,7 +19,9 @@ from helpers.process import SETTINGS
 import pyrnn
 from pyrnn import Input, Sequential, utils
 from pyrnn.callbacks import BackupAndRestore, Callback, EarlyStopping
-from pyrnn.layers import LSTM, Dense, Dropout
+from pyrnn.layers import GRU, LSTM, BatchNormalization, Dense, Dropout
+from pyrnn.metrics import SparseTopKCategoricalAccuracy
+from pyrnn.optimizers import Adam
 
 SCRIPT = """
 import json, sys, time
@@ -312,3 +314,55 @@ def test_ctrl_c_stops_within_a_second(steps: int, units: int) -> None:
     assert usable == "usable"
     assert message.startswith("fit: stopped in epoch ")
     assert "To go on, call fit(..., initial_epoch=" in message and "BackupAndRestore" in message
+
+
+@pytest.mark.parametrize("stop", [2, 5, 8])
+def test_carried_states_and_moving_means_go_on(tmp_path: Path, stop: int) -> None:
+    x = np.random.default_rng(1).normal(size=(40, 3, 2)).astype(np.float32)
+
+    def make(seed: int) -> Sequential:
+        utils.set_random_seed(seed)
+        model = Sequential(
+            [
+                Input(batch_shape=(10, 3, 2)),
+                BatchNormalization(),
+                LSTM(4, stateful=True, return_sequences=True, recurrent_dropout=0.2),
+                GRU(3, stateful=True),
+                Dense(1),
+            ]
+        )
+        model.compile("adam", "mse")
+        return model
+
+    expected = make(1)
+    expected.fit(x, x[:, 0, :1], 10, epochs=3, verbose=0)
+    backup = BackupAndRestore(tmp_path, 1)
+    with pytest.raises(KeyboardInterrupt):
+        make(1).fit(x, x[:, 0, :1], 10, epochs=3, verbose=0, callbacks=[backup, StopAt(stop)])
+    again = make(2)
+    again.fit(x, x[:, 0, :1], 10, epochs=3, verbose=0, callbacks=[backup])
+    assert all(np.array_equal(a, b) for a, b in zip(again.get_weights(), expected.get_weights(), strict=True))
+    for mine, theirs in zip(again.stateful_layers(), expected.stateful_layers(), strict=True):
+        assert all(np.array_equal(a, b) for a, b in zip(mine.state_arrays(), theirs.state_arrays(), strict=True))
+
+
+@pytest.mark.parametrize("stop", [1, 4, 6])
+def test_gradients_that_wait_and_metrics_with_arrays_go_on(tmp_path: Path, stop: int) -> None:
+    def make(seed: int) -> Sequential:
+        utils.set_random_seed(seed)
+        model = Sequential([Input((2, 1)), LSTM(4, dropout=0.2), Dense(2, activation="softmax")])
+        optimizer = Adam(0.01, gradient_accumulation_steps=3)
+        watched = ["accuracy", SparseTopKCategoricalAccuracy(1)]
+        model.compile(optimizer, "sparse_categorical_crossentropy", metrics=watched, weighted_metrics=["accuracy"])
+        return model
+
+    weights = np.linspace(0.1, 2, len(X))
+    options: dict[str, Any] = {"batch_size": 10, "epochs": 2, "verbose": 0, "sample_weight": weights}
+    whole = make(1).fit(X, Y, **options)
+    backup = BackupAndRestore(tmp_path, 1)
+    with pytest.raises(KeyboardInterrupt):
+        make(1).fit(X, Y, callbacks=[backup, StopAt(stop)], **options)
+    again = make(2).fit(X, Y, callbacks=[backup], **options)
+    assert again.history == whole.history
+    for a, b in zip(again.model.get_weights(), whole.model.get_weights(), strict=True):
+        assert np.array_equal(a, b)

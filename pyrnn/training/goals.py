@@ -153,9 +153,9 @@ class Goals:
                 goal.shapes = (y.shape, output.shape)
             if goal.fused and not chosen.accept_logits:
                 plain = ops.activation_forward(activation, output) if plain is None else plain
-                update(chosen, y, plain, mask, given)
+                chosen.update(y, plain, mask, given)
             else:
-                update(chosen, y, output, mask, given)
+                chosen.update(y, output, mask, given)
 
     def reset(self) -> None:
         """Forget what was gathered."""
@@ -209,14 +209,6 @@ def compiled_from_config(config: Mapping[str, Any]) -> Compiled:
         unwrap([[metrics.deserialize(m) for m in each] for each in config["metrics"]]),
         unwrap([[metrics.deserialize(m) for m in each] for each in config["weighted_metrics"]]),
     )
-
-
-def update(chosen: Any, y: Array, output: Array, mask: Any, weights: Any) -> None:
-    """Add a batch to metrics."""
-    if weights is None:
-        chosen.update(y, output, mask)
-    else:
-        chosen.update(y, output, mask, weights)
 
 
 def _losses(given: Any, names: Sequence[str]) -> list[Loss | None]:

@@ -16,7 +16,7 @@ def goals_state(goals: Goals) -> dict[str, Any]:
         "seen": goals.seen,
         "totals": [goal.total for goal in goals.goals],
         "shapes": [None if goal.shapes is None else [list(s) for s in goal.shapes] for goal in goals.goals],
-        "metrics": [[metric_state(metric) for metric in chosen._chosen] for chosen in goals.sets()],
+        "metrics": [chosen.state_arrays() for chosen in goals.sets()],
     }
 
 
@@ -24,6 +24,8 @@ def set_goals_state(goals: Goals, state: Any) -> None:
     """The way back from `goals_state`."""
     goals.reset()
     goals.total, goals.seen = float(state["total"]), int(state["seen"])
+    for chosen, arrays in zip(goals.sets(), state["metrics"], strict=True):
+        chosen.set_state_arrays(arrays)
     for goal, total, shapes in zip(goals.goals, state["totals"], state["shapes"], strict=True):
         goal.total = float(total)
         if shapes is not None:
@@ -32,21 +34,3 @@ def set_goals_state(goals: Goals, state: Any) -> None:
                 if chosen.metrics:
                     chosen.choose(y, output)
             goal.shapes = (tuple(shapes[0]), tuple(shapes[1]))
-    for chosen, states in zip(goals.sets(), state["metrics"], strict=True):
-        for metric, one in zip(chosen._chosen, states, strict=True):
-            set_metric_state(metric, one)
-
-
-def metric_state(metric: Any) -> list[Any]:
-    """What a metric has gathered."""
-    if hasattr(metric, "state_arrays"):
-        return list(metric.state_arrays())
-    return [np.array([metric.total, metric.count])]
-
-
-def set_metric_state(metric: Any, state: Any) -> None:
-    """The way back from `metric_state`."""
-    if hasattr(metric, "set_state_arrays"):
-        metric.set_state_arrays(state)
-    else:
-        metric.total, metric.count = (float(value) for value in state[0])
