@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from timing import pause_until_quiet
 
 from pyrnn import layers, losses, optimizers
-from pyrnn.layers.base import Call, Run
 from pyrnn.tasks.addition import Options, build_model
 from pyrnn.utils import set_random_seed
 
@@ -85,39 +84,23 @@ class CharModel:
     """Embedding 64, two LSTMs of 512, Dense; the states go from batch to batch, gradients do not."""
 
     def __init__(self) -> None:
-        self.embedding = layers.Embedding(VOCABULARY, EMBEDDING)
-        self.recurrent = [layers.LSTM(UNITS, return_sequences=True, return_state=True) for _ in range(2)]
-        self.dense = layers.Dense(VOCABULARY)
-        every = [self.embedding, *self.recurrent, self.dense]
-        shapes = [(None, T), *((None, T, width) for width in (EMBEDDING, UNITS, UNITS))]
-        for layer, shape in zip(every, shapes, strict=True):
-            layer.build(shape)
-        run = Run(training=True)
-        self.calls = [Call(run, key) for key in range(len(every))]
-        self.parameters = [p for layer in every for p in layer.parameters]
-        self.optimizer = optimizers.Adam(RATE, epsilon=EPSILON, global_clipnorm=CLIP)
-        self.loss = losses.SparseCategoricalCrossentropy(from_logits=True)
-        self.states: list[Any] = [None, None]
+        self.model = Sequential(
+            [
+                layers.Input(batch_shape=(B, T), dtype="int32"),
+                layers.Embedding(VOCABULARY, EMBEDDING),
+                layers.LSTM(UNITS, return_sequences=True, stateful=True),
+                layers.LSTM(UNITS, return_sequences=True, stateful=True),
+                layers.Dense(VOCABULARY),
+            ]
+        )
+        loss = losses.SparseCategoricalCrossentropy(from_logits=True)
+        self.model.compile(loss=loss, optimizer=optimizers.Adam(RATE, epsilon=EPSILON, global_clipnorm=CLIP))
 
     def weights(self) -> list[NDArray[Any]]:
-        return [array for parameter in self.parameters for array in parameter.arrays()]
+        return self.model.get_weights()
 
     def step(self, ids: NDArray[Any], targets: NDArray[Any]) -> float:
-        for parameter in self.parameters:
-            parameter.zero_gradient()
-        y = self.embedding.forward(ids, self.calls[0])
-        for i, layer in enumerate(self.recurrent):
-            y, *state = layer.forward(y, self.calls[1 + i], self.states[i])
-            self.states[i] = tuple(state)
-        value, dy = self.loss.compute(targets, self.dense.forward(y, self.calls[3]))
-        assert dy is not None
-        dy = self.dense.backward(dy, self.calls[3])
-        for i in reversed(range(len(self.recurrent))):
-            dy = self.recurrent[i].backward((dy, None, None), self.calls[1 + i])
-        assert dy is not None
-        self.embedding.backward(dy, self.calls[0])
-        self.optimizer.apply(self.parameters)
-        return value
+        return float(self.model.train_on_batch(ids, targets))
 
 
 def seconds_in_turn(loops: dict[str, Callable[[], Any]], rounds: int) -> dict[str, float]:

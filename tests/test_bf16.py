@@ -226,5 +226,3 @@ def test_what_layers_refuse() -> None:
         LSTM(3, precision="fp16")
     with pytest.raises(TypeError, match=r"^GRU: precision: expected None with dtype float64, got 'bf16'"):
         GRU(3, precision="bf16", dtype="float64")
-    with pytest.raises(ValueError, match=r"^Bidirectional: backward_layer: expected precision 'bf16' like layer's"):
-        Bidirectional(LSTM(3, precision="bf16"), backward_layer=LSTM(3, go_backwards=True))
