@@ -1,7 +1,7 @@
 """Whole training steps, pyrnn and PyTorch in turn on the same batches from the same weights.
 
 addition: an epoch of Keras's addition network through `fit`. char-rnn: steps of a character model that carries its
-state, built from the layers' pieces. Both with Adam, whose step is PyTorch's fused one there.
+state in stateful layers. Both with Adam, whose step is PyTorch's fused one there.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from timing import pause_until_quiet
 
-from pyrnn import layers, losses, optimizers
+from pyrnn import Sequential, layers, losses, optimizers
 from pyrnn.tasks.addition import Options, build_model
 from pyrnn.utils import set_random_seed
 

@@ -304,7 +304,7 @@ def test_embedding_masks_what_follows() -> None:
         (lambda: LSTM(4, dropout=1.0), ValueError, "LSTM: dropout: expected 0 <= rate < 1, got 1.0"),
         (lambda: LSTM(4, return_sequences=1), TypeError, "LSTM: return_sequences: expected True or False, got 1"),
         (lambda: LSTM(4, dtype="float16"), ValueError, "LSTM: dtype: expected 'float32' or 'float64', got 'float16'"),
-        (lambda: LSTM(4, kernel_initializer="x"), ValueError, "LSTM: kernel_initializer: expected one of .*glorot_uniform"),
+        (lambda: LSTM(4, kernel_initializer="x"), ValueError, "LSTM: kernel_initializer: expected one of"),
         (lambda: LSTM(4)(np.zeros((2, 3), np.float32)), ValueError, r"lstm: expected an input \(batch, steps, width\)"),
         (lambda: LSTM(4, input_shape=(3, None)), ValueError, "lstm: expected a known width"),
         (lambda: LSTM(4)(Dense(4)), TypeError, "lstm: expected an array or a Tensor of a model, got Dense"),
