@@ -91,8 +91,15 @@ def test_lengths_that_are_all_T_change_no_bit(cell: str, isa: str, dtype: str, r
 
 @pytest.mark.parametrize(
     "options",
-    [{"threads": 2}, {"threads": 3}, {"_force": {"batch": 2}}, {"_force": {"units": 2}}, {"_force": {"tile_rows": 1}}],
-    ids=["2 threads", "3 threads", "split batch", "split units", "low tiles"],
+    [
+        {"threads": 2},
+        {"threads": 3},
+        {"_force": {"batch": 2}},
+        {"_force": {"batch": B}},
+        {"_force": {"units": 2}},
+        {"_force": {"tile_rows": 1}},
+    ],
+    ids=["2 threads", "3 threads", "split batch", "a row a part", "split units", "low tiles"],
 )
 @pytest.mark.parametrize("kind", ["uniform", "falling", "mostly empty"])
 def test_lengths_on_several_workers_change_no_bit(cell: str, kind: str, options: dict[str, Any]) -> None:

@@ -246,14 +246,27 @@ class SequenceRunner {
     }
   }
 
+  // Where a part of the rows begins: parts have nearly as many rows, or where rows have lengths, nearly as many steps
+  // in all, and at least one row. A row without a step counts too, so that none is left over.
+  index_t first_row(index_t part) const {
+    const index_t rows = work_.batch, parts = split_.batch;
+    const std::int64_t* lengths = passes_[0]->job.lengths;
+    if (!lengths || parts == 1) return rows * part / parts;
+    index_t total = 0, before = 0, row = 0;
+    for (index_t b = 0; b < rows; ++b) total += lengths[b] + 1;
+    // A row belongs to the part that its middle lies in.
+    for (; row < rows && (2 * before + lengths[row] + 1) * parts <= 2 * total * part; ++row) before += lengths[row] + 1;
+    return std::clamp(row, part, rows - (parts - part));
+  }
+
   // Called on every thread of the team, without the GIL.
   void work(index_t worker) {
     const index_t workers = split_.batch * split_.units;  // of one direction
     const index_t direction = worker / workers, place = worker % workers;
     const index_t row_part = place / split_.units;
     Share share{};
-    share.batch_begin = work_.batch * row_part / split_.batch;
-    share.batch_end = work_.batch * (row_part + 1) / split_.batch;
+    share.batch_begin = first_row(row_part);
+    share.batch_end = first_row(row_part + 1);
     share.unit_part = place % split_.units;
     share.unit_parts = split_.units;
     share.worker = place;

@@ -61,11 +61,47 @@ PYRNN_INLINE void product_tile(const RowProduct& product, index_t row, index_t b
     }
 }
 
+// Runs that follow each other without a gap, in the rows and in the columns, are one run.
+inline RowProduct with_long_runs(RowProduct product) {
+  RowRuns& runs = product.runs;
+  if (runs.stride == runs.length && product.column_step == runs.length) {
+    runs.length *= runs.count;
+    runs.count = 1;
+  }
+  return product;
+}
+
+// Rows of a tile of one column block, whose FMAs would wait for each other in tiles of the usual height.
+constexpr int narrow_rows = 8;
+
+// tile(Int<height>) for a height from 1 to Most.
+template <int Most, class Tile>
+PYRNN_INLINE void with_height(index_t height, const Tile& tile) {
+  if (height == Most) {
+    tile(Int<Most>{});
+  } else if constexpr (Most > 1) {
+    with_height<Most - 1>(height, tile);
+  }
+}
+
+inline void multiply_narrow(const RowProduct& product, index_t n_rows, index_t block) {
+  const Ahead ahead(product.columns + block * product.K * lanes, false);
+  const index_t tiles = ceil_div(n_rows, narrow_rows);
+  for (index_t i = 0; i < tiles; ++i) {
+    const index_t row = n_rows * i / tiles, end = n_rows * (i + 1) / tiles;
+    with_height<narrow_rows>(end - row, [&](auto height) PYRNN_INLINE_LAMBDA {
+      product_tile<decltype(height)::value, 1>(product, row, block, ahead);
+    });
+  }
+}
+
 // All rows against column blocks [block_begin, block_end); calls one after the other on the same columns alternate in
 // `other`. Column blocks outside, rows inside: a group of blocks stays in the cache while the rows pass, and each tile
 // of rows fetches a part of the next group.
-inline void multiply_rows(const RowProduct& product, index_t n_rows, index_t max_rows, index_t block_begin,
+inline void multiply_rows(const RowProduct& given, index_t n_rows, index_t max_rows, index_t block_begin,
                           index_t block_end, bool other = false) {
+  const RowProduct product = with_long_runs(given);
+  if (block_end - block_begin == 1 && max_rows == tile_rows) return multiply_narrow(product, n_rows, block_begin);
   const index_t block_size = product.K * lanes;
   const Sweep sweep(ceil_div(block_end - block_begin, max_tile_panels),
                     block_size * (block_end - block_begin) * index_t{sizeof(Factor)}, other);

@@ -48,45 +48,106 @@ struct Backward {
     }
   }
 
-  template <int phase>
-  PYRNN_INLINE void adjoint(index_t b, index_t p) const {
+  // Row 0 of what the adjoints of this step read and write, out of the job once a step: the job's fields would be read
+  // again after every store.
+  struct Places {
+    const Real* prev[L::states];
+    Real* dstate[L::states];
+    Real* doperand;
+    Real* slots;
+    Factor* gradients;
+    const Real* dy;
+    index_t pitch, slots_b, dy_b, units;
+  };
+
+  PYRNN_INLINE Places places() const {
+    Places at;
+#pragma GCC unroll 4
+    for (int i = 0; i < L::states; ++i) {
+      at.prev[i] = job.state[i] + state_offset(job, s, 0);
+      at.dstate[i] = job.dstate[i];
+    }
+    at.doperand = job.doperand;
+    at.slots = slots_row<Cell>(job, s, 0);
+    at.gradients = gradients_row<Cell>(job, s, 0);
+    at.dy = job.dy ? job.dy + time_of(job, s) * job.dy_t : nullptr;
+    at.pitch = job.pitch;
+    at.slots_b = L::panels(job.units) * L::slot_row;
+    at.dy_b = job.dy_b;
+    at.units = job.units;
+    return at;
+  }
+
+  // Whether nothing but the cell's adjoint and dy stands between the gradients after and before.
+  bool is_plain() const {
+    bool plain = !job.resets && !job.hold && !job.h_scale;
+    for (int i = 0; i < L::states; ++i) plain = plain && !job.zoneout[i] && !job.dstates[i];
+    return plain;
+  }
+
+  // split_gradients where there is nothing but dy.
+  PYRNN_INLINE void plain_gradients(Step& step, const Places& at, index_t b, index_t p) const {
+#pragma GCC unroll 4
+    for (int i = 0; i < L::states; ++i) {
+      Vec outer = Vec::zero();
+      if (i == 0 && at.dy) {
+        const Real* dy = at.dy + b * at.dy_b + p * lanes;
+        const index_t n = at.units - p * lanes;
+        outer = n >= lanes ? Vec::load(dy) : Vec::load(dy, n);
+      }
+      step.dnext[i] = Vec::load(at.dstate[i] + b * at.pitch + p * lanes) + outer;
+      step.dprev[i] = Vec::zero();
+    }
+  }
+
+  template <int phase, bool plain>
+  PYRNN_INLINE void adjoint(const Places& at, index_t b, index_t p) const {
     constexpr Phase facts = Cell::phases[phase];
-    const index_t unit = b * job.pitch + p * lanes;
-    const bool cut = is_cut(job, s, b);
-    Real* slots = slots_row<Cell>(job, s, b) + p * L::slot_row;
+    const index_t unit = b * at.pitch + p * lanes, slot = b * at.slots_b + p * L::slot_row;
+    const bool cut = !plain && is_cut(job, s, b);
     Step step;
 #pragma GCC unroll 8
-    for (int k = 0; k < L::slots; ++k) step.slot[k] = Vec::load(slots + k * lanes);
+    for (int k = 0; k < L::slots; ++k) step.slot[k] = Vec::load(at.slots + slot + k * lanes);
 #pragma GCC unroll 4
-    for (int i = 0; i < L::states; ++i)
-      step.prev[i] = Vec::load((cut ? job.zeros : job.state[i] + state_offset(job, s, b)) + p * lanes);
+    for (int i = 0; i < L::states; ++i) step.prev[i] = Vec::load(cut ? job.zeros + p * lanes : at.prev[i] + unit);
     if constexpr (phase == last_phase) {
-      split_gradients(step, b, p);
+      if constexpr (plain) {
+        plain_gradients(step, at, b, p);
+      } else {
+        split_gradients(step, b, p);
+      }
     } else {
 #pragma GCC unroll 4
-      for (int i = 0; i < L::states; ++i) step.dprev[i] = Vec::load(job.dstate[i] + unit);
-      step.dnext_operand = Vec::load(job.doperand + unit);
+      for (int i = 0; i < L::states; ++i) step.dprev[i] = Vec::load(at.dstate[i] + unit);
+      step.dnext_operand = Vec::load(at.doperand + unit);
     }
+    const bool scaled = !plain && job.h_scale;
     if constexpr (L::phases > 1) {
       const Vec h = step.prev[0];
-      step.operand = job.h_scale && !cut ? h * Vec::load(job.h_scale + unit) : h;
+      step.operand = scaled && !cut ? h * Vec::load(job.h_scale + unit) : h;
       step.doperand = Vec::zero();
     }
     Cell::template backward<phase>(step);
     if constexpr (L::phases > 1)
-      step.dprev[0] = job.h_scale ? fma(step.doperand, Vec::load(job.h_scale + unit), step.dprev[0])
-                                  : step.doperand + step.dprev[0];
+      step.dprev[0] =
+          scaled ? fma(step.doperand, Vec::load(job.h_scale + unit), step.dprev[0]) : step.doperand + step.dprev[0];
 #pragma GCC unroll 4
-    for (int i = 0; i < L::states; ++i) step.dprev[i].store(job.dstate[i] + unit);
-    Factor* gradients = gradients_row<Cell>(job, s, b) + p * L::slot_row;
+    for (int i = 0; i < L::states; ++i) step.dprev[i].store(at.dstate[i] + unit);
     // A later phase may also leave gradients for an earlier one, in slots that the earlier one does not read but hands
     // on.
 #pragma GCC unroll 8
     for (int k = 0; k < L::slots; ++k) {
       if (phase != last_phase && (k < facts.first_slot || k >= facts.first_slot + facts.sums)) continue;
-      store_factors(step.slot[k], gradients + k * lanes);
-      if constexpr (factor_group > 1 && phase > 0) step.slot[k].store(slots + k * lanes);
+      store_factors(step.slot[k], at.gradients + slot + k * lanes);
+      if constexpr (factor_group > 1 && phase > 0) step.slot[k].store(at.slots + slot + k * lanes);
     }
+  }
+
+  template <int phase, bool plain>
+  PYRNN_INLINE void adjoints(PanelRange panels) const {
+    const Places at = places();
+    for (index_t i = 0; i < n_rows; ++i)
+      for (index_t p = panels.begin; p < panels.end; ++p) adjoint<phase, plain>(at, rows[i], p);
   }
 
   // Gradient of what the phase multiplied: into dstate (phase 0) or doperand.
@@ -116,14 +177,12 @@ struct Backward {
   }
 
   template <int phase = last_phase>
-  void adjoints(PanelRange panels) const {
-    for (index_t i = 0; i < n_rows; ++i)
-      for (index_t p = panels.begin; p < panels.end; ++p) adjoint<phase>(rows[i], p);
-  }
-
-  template <int phase = last_phase>
   void run_phases(PanelRange panels) const {
-    adjoints<phase>(panels);
+    if (is_plain()) {
+      adjoints<phase, true>(panels);
+    } else {
+      adjoints<phase, false>(panels);
+    }
     meet(share);
     multiply_transposed<phase>(panels);
     if constexpr (phase > 0) run_phases<phase - 1>(panels);
