@@ -9,9 +9,20 @@ from typing import Any
 import numpy as np
 
 from pyrnn._types import Array
+from pyrnn.data.files import get_file
 from pyrnn.data.padding import pad_sequences
+from pyrnn.data.windows import timeseries_dataset_from_array
 
-__all__ = ["PyDataset", "Sequence", "next_seed", "pad_sequences", "set_random_seed", "to_categorical"]
+__all__ = [
+    "PyDataset",
+    "Sequence",
+    "get_file",
+    "next_seed",
+    "pad_sequences",
+    "set_random_seed",
+    "timeseries_dataset_from_array",
+    "to_categorical",
+]
 
 _seeds = np.random.default_rng()
 

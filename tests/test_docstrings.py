@@ -30,7 +30,10 @@ def test_docstrings_have_examples() -> None:
 
 
 @pytest.mark.parametrize("block", re.findall(r"```python\n(.*?)```", README, re.DOTALL), ids=lambda b: b.split("\n")[0])
-def test_examples_of_the_readme(block: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_examples_of_the_readme(
+    block: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
     exec(compile(block, "README.md", "exec"), {"__name__": "readme"})
     losses = re.findall(r"\d+\.\d+", capsys.readouterr().out)
     assert losses == sorted(losses, key=float, reverse=True)  # where a block prints a training loss, it falls

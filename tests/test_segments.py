@@ -12,7 +12,8 @@ from helpers.engine import CELLS, PRECISIONS, assert_same_bits, named_gradients,
 
 from pyrnn import Sequential, _engine, layers, ops, utils
 from pyrnn.layers import GRU, LSTM, Bidirectional, Dense, Input, TimeDistributed
-from pyrnn.layers.base import Call, Run, check_memory_budget
+from pyrnn.layers.arguments import check_memory_budget
+from pyrnn.layers.base import Call, Run
 
 EVERYTHING = frozenset("bias state dstate dstates lengths mask hold resets x_scale h_scale zoneout".split())
 RUNS_IN = PRECISIONS  # read by conftest.py

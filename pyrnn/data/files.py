@@ -5,14 +5,10 @@ from __future__ import annotations
 import hashlib
 import os
 import secrets
-import tarfile
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlparse
-
-from tqdm import tqdm
 
 BLOCK_BYTES = 1 << 20
 
@@ -87,6 +83,8 @@ def _fetch(url: str, path: Path) -> None:
     """Beside its place first, so that half a file is never taken for a whole one."""
     from urllib.request import urlopen
 
+    from tqdm import tqdm
+
     beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         with urlopen(url, timeout=60) as source, open(beside, "xb") as file:
@@ -117,6 +115,9 @@ def _check_hash(path: Path, expected: str | None, algorithm: str) -> None:
 
 def _unpack(path: Path, target: Path, archive_format: str) -> None:
     """No member may lie outside the target."""
+    import tarfile
+    import zipfile
+
     if archive_format not in ("auto", "tar", "zip"):
         raise ValueError(f"get_file: archive_format: expected 'auto', 'tar' or 'zip', got {archive_format!r}")
     target.mkdir(parents=True, exist_ok=True)

@@ -9,7 +9,8 @@ import numpy as np
 
 from pyrnn import initializers, ops
 from pyrnn._types import Array, Shape
-from pyrnn.layers.base import Call, Layer, check_flag, check_rank, check_rate, show
+from pyrnn.layers.arguments import check_flag, check_rank, check_rate, show
+from pyrnn.layers.base import Call, Layer
 from pyrnn.layers.dropout import draw_scales
 from pyrnn.layers.options import check_choice, check_integer
 from pyrnn.layers.parameters import Parameter

@@ -19,30 +19,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from pyrnn._types import Array, Shape, float_dtype
-from pyrnn.layers.arguments import (
-    check_flag as check_flag,
-)
-from pyrnn.layers.arguments import (
-    check_memory_budget as check_memory_budget,
-)
-from pyrnn.layers.arguments import (
-    check_positive as check_positive,
-)
-from pyrnn.layers.arguments import (
-    check_rank as check_rank,
-)
-from pyrnn.layers.arguments import (
-    check_rate as check_rate,
-)
-from pyrnn.layers.arguments import (
-    check_sizes as check_sizes,
-)
-from pyrnn.layers.arguments import (
-    refuse as refuse,
-)
-from pyrnn.layers.arguments import (
-    show as show,
-)
+from pyrnn.layers.arguments import check_sizes, refuse, show
 from pyrnn.layers.parameters import Parameter
 from pyrnn.layers.tensor import Node, Tensor
 from pyrnn.utils import next_seed

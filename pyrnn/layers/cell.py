@@ -16,7 +16,8 @@ from pyrnn import activations, constraints, initializers, ops, regularizers
 from pyrnn._engine import cells
 from pyrnn._types import Array, Shape, float_dtype
 from pyrnn.layers import loop
-from pyrnn.layers.base import Call, Layer, check_flag, check_positive, check_rank, check_rate
+from pyrnn.layers.arguments import check_flag, check_positive, check_rank, check_rate
+from pyrnn.layers.base import Call, Layer
 from pyrnn.layers.parameters import Parameter, RecurrentParameter
 from pyrnn.layers.tensor import Tensor
 from pyrnn.utils import next_seed

@@ -8,7 +8,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from pyrnn._types import Array, Shape
-from pyrnn.layers.base import Call, show
+from pyrnn.layers.arguments import show
+from pyrnn.layers.base import Call
 from pyrnn.layers.merging import SeveralInputs
 from pyrnn.layers.options import axes_of, check_axes
 

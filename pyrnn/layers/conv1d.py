@@ -9,7 +9,8 @@ import numpy as np
 from pyrnn import activations, initializers, ops
 from pyrnn._types import Array, Shape
 from pyrnn.layers import options
-from pyrnn.layers.base import Call, Layer, check_flag, check_positive, check_rank, show
+from pyrnn.layers.arguments import check_flag, check_positive, check_rank, show
+from pyrnn.layers.base import Call, Layer
 from pyrnn.layers.parameters import Parameter
 
 

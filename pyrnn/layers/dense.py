@@ -7,7 +7,8 @@ from typing import Any, ClassVar
 from pyrnn import activations, initializers, ops
 from pyrnn._types import Array, Shape
 from pyrnn.layers import options
-from pyrnn.layers.base import Call, Layer, check_flag, check_positive
+from pyrnn.layers.arguments import check_flag, check_positive
+from pyrnn.layers.base import Call, Layer
 from pyrnn.layers.parameters import Parameter
 
 

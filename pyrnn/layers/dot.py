@@ -9,7 +9,8 @@ import numpy as np
 
 from pyrnn import ops
 from pyrnn._types import Array, Shape
-from pyrnn.layers.base import Call, check_flag, show
+from pyrnn.layers.arguments import check_flag, show
+from pyrnn.layers.base import Call
 from pyrnn.layers.merging import SeveralInputs
 from pyrnn.layers.options import axes_of, check_axes
 from pyrnn.layers.unit_normalization import normalise, normalise_gradient

@@ -10,7 +10,8 @@ import numpy as np
 
 from pyrnn import ops
 from pyrnn._types import Array, Shape
-from pyrnn.layers.base import Call, Layer, check_rank, check_rate
+from pyrnn.layers.arguments import check_rank, check_rate
+from pyrnn.layers.base import Call, Layer
 from pyrnn.layers.options import check_integer
 from pyrnn.utils import next_seed
 

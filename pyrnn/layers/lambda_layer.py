@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from pyrnn._types import Array, Shape
-from pyrnn.layers.base import Call, Layer, check_sizes
+from pyrnn.layers.arguments import check_sizes
+from pyrnn.layers.base import Call, Layer
 
 
 class Lambda(Layer):

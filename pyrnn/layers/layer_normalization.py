@@ -10,7 +10,8 @@ import numpy as np
 from pyrnn import initializers, ops
 from pyrnn._types import Array, Shape
 from pyrnn.layers import options
-from pyrnn.layers.base import Call, Layer, check_flag, show
+from pyrnn.layers.arguments import check_flag, show
+from pyrnn.layers.base import Call, Layer
 from pyrnn.layers.parameters import Parameter
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from pyrnn import activations, ops
 from pyrnn._types import Array
 from pyrnn.layers import loop
-from pyrnn.layers.base import check_flag
+from pyrnn.layers.arguments import check_flag
 from pyrnn.layers.cell import Cell, States
 from pyrnn.layers.recurrent import Recurrent
 

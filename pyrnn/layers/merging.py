@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from pyrnn._types import Array, Shape
-from pyrnn.layers.base import Call, Layer, show
+from pyrnn.layers.arguments import show
+from pyrnn.layers.base import Call, Layer
 
 
 class SeveralInputs(Layer):

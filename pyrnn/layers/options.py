@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from pyrnn._types import Array, Shape
-from pyrnn.layers.base import show
+from pyrnn.layers.arguments import show
 
 
 def regularizer(kind: str, argument: str, value: Any) -> Any:

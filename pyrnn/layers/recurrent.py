@@ -14,15 +14,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from pyrnn._types import Array, Shape
-from pyrnn.layers.base import (
-    Call,
-    Layer,
-    check_flag,
-    check_memory_budget,
-    check_rank,
-    deserialize,
-    serialize,
-)
+from pyrnn.layers.arguments import check_flag, check_memory_budget, check_rank
+from pyrnn.layers.base import Call, Layer, deserialize, serialize
 from pyrnn.layers.cell import Cell, States, Sweep, add
 from pyrnn.layers.loop import SlowPathWarning
 from pyrnn.layers.sequence_inputs import check_mask, join_states, leading_mask

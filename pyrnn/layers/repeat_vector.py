@@ -6,7 +6,8 @@ from typing import Any, ClassVar
 
 from pyrnn import ops
 from pyrnn._types import Array, Shape
-from pyrnn.layers.base import Call, Layer, check_positive, check_rank
+from pyrnn.layers.arguments import check_positive, check_rank
+from pyrnn.layers.base import Call, Layer
 
 
 class RepeatVector(Layer):

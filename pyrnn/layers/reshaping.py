@@ -9,7 +9,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from pyrnn._types import Array, Shape
-from pyrnn.layers.base import Call, Layer, show
+from pyrnn.layers.arguments import show
+from pyrnn.layers.base import Call, Layer
 from pyrnn.layers.options import check_data_format, check_integer
 
 

@@ -7,7 +7,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from pyrnn._types import Array, Shape
-from pyrnn.layers.base import Call, Layer, check_positive, check_rank, show
+from pyrnn.layers.arguments import check_positive, check_rank, show
+from pyrnn.layers.base import Call, Layer
 from pyrnn.layers.options import check_data_format, check_pair
 
 

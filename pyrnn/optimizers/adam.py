@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from pyrnn import ops
 from pyrnn._types import Array
-from pyrnn.layers.base import check_flag
+from pyrnn.layers.arguments import check_flag
 from pyrnn.optimizers.base import Optimizer, Rate, check_epsilon, check_share
 
 

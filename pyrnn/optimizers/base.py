@@ -12,7 +12,7 @@ import numpy as np
 
 from pyrnn import ops
 from pyrnn._types import Array
-from pyrnn.layers.base import check_positive, refuse
+from pyrnn.layers.arguments import check_positive, refuse
 from pyrnn.layers.parameters import Parameter
 from pyrnn.optimizers import schedules
 from pyrnn.optimizers.schedules import LearningRateSchedule

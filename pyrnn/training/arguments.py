@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from pyrnn._types import Array
-from pyrnn.layers.base import refuse
+from pyrnn.layers.arguments import refuse
 
 
 def arrange(owner: str, argument: str, value: Any, names: Sequence[str]) -> list[Any]:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from pyrnn._types import Array
-from pyrnn.layers.base import check_positive
+from pyrnn.layers.arguments import check_positive
 from pyrnn.training.arguments import check_verbose, not_supported
 from pyrnn.training.callbacks.base import CallbackList, check_callbacks
 from pyrnn.training.compilable import Compilable

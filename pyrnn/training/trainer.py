@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from pyrnn.layers.base import check_memory_budget, check_positive
+from pyrnn.layers.arguments import check_memory_budget, check_positive
 from pyrnn.training.arguments import check_validation_freq, check_verbose, class_weights, not_supported, split_off
 from pyrnn.training.callbacks import Callback, History, NaNWatch, ProgbarLogger
 from pyrnn.training.callbacks.base import Backup, CallbackList, check_callbacks
