@@ -31,18 +31,22 @@ struct BlockScratch {
   // Panels whose products run side by side, where one alone would leave the register tile half empty.
   static constexpr int side_panels = L::gates < 4 && L::gates == L::slots ? 4 / L::gates : 1;
   static constexpr index_t sum_row = Cell::facts.sums * lanes;
+  static constexpr index_t panel_pitch = side_panels * sum_row * factor_group;
 
   // Only for many columns are copies worth their time: they lie close together, where rows of 16 KiB and more fall on
-  // few sets of a cache. Groups need them anyway.
+  // few sets of a cache. Low tiles read the gradients more often, so for them copies of those are worth it far earlier.
+  // Groups need all copies anyway.
   static bool copies(index_t inputs, index_t units) { return factor_group > 1 || inputs + units >= 1024; }
+  static bool copies_panels(index_t inputs, index_t units) {
+    return copies(inputs, units) || (tile_rows < 6 && inputs + units >= 96);
+  }
 
   static index_t list_bytes(index_t batch) {
     return ceil_div(lists * max_block_rows(batch) * static_cast<index_t>(sizeof(Factor*)), 64) * 64;
   }
   static index_t bytes(index_t batch, index_t inputs, index_t units) {
-    if (!copies(inputs, units)) return list_bytes(batch);
-    const index_t a_group =
-        side_panels * sum_row * factor_group + column_pitch(inputs) + L::phases * column_pitch(units);
+    index_t a_group = copies_panels(inputs, units) ? panel_pitch : 0;
+    if (copies(inputs, units)) a_group += column_pitch(inputs) + L::phases * column_pitch(units);
     return list_bytes(batch) + groups_of(max_block_rows(batch)) * a_group * static_cast<index_t>(sizeof(Factor));
   }
 };
@@ -123,7 +127,7 @@ struct BlockRows {
   const Factor** operands[L::phases];
   const Factor** panels;  // groups of rows of the selected panels' gradients: [panel][sum][L][g]
   Factor* panel_factors;
-  bool copied;
+  bool copied, copied_panels;
 
   BlockRows(const Job& job, const Share& share, index_t block) {
     const index_t capacity = max_block_rows(job.batch), steps = weight_block_steps(job.batch);
@@ -132,6 +136,7 @@ struct BlockRows {
     x = gradients + capacity;
     panels = x + capacity;
     copied = Scratch::copies(job.inputs, job.units);
+    copied_panels = Scratch::copies_panels(job.inputs, job.units);
     for (int phase = 0; phase < L::phases; ++phase) operands[phase] = panels + (1 + phase) * capacity;
     for (index_t t = by_time * steps; t < min_of((by_time + 1) * steps, job.steps); ++t) {
       const index_t s = step_of(job, t);
@@ -143,33 +148,34 @@ struct BlockRows {
         ++n;
       }
     }
-    if (copied) {
-      copy_columns(job, share);
+    void* memory = static_cast<char*>(share.scratch) + Scratch::list_bytes(job.batch);
+    auto* factors = static_cast<Factor*>(memory);
+    panel_factors = factors;
+    if (copied_panels) {
+      point_to_groups(panels, factors, Scratch::panel_pitch);
+      factors += groups() * Scratch::panel_pitch;
     } else {
       panels = gradients;
     }
+    if (copied) copy_columns(job, factors);
   }
 
   index_t groups() const { return groups_of(n); }
 
   // Lays so many panels from p on side by side; returns where their gradients begin in the rows of `panels`.
   index_t select_panels(index_t p, int count) const {
-    if (!copied) return p * L::slot_row;
+    if (!copied_panels) return p * L::slot_row;
     for (int i = 0; i < count; ++i)
       group_rows(gradients, n, (p + i) * L::slot_row, Scratch::sum_row,
-                 panel_factors + i * Scratch::sum_row * factor_group, panel_pitch);
+                 panel_factors + i * Scratch::sum_row * factor_group, Scratch::panel_pitch);
     return 0;
   }
 
  private:
   using Scratch = BlockScratch<Cell>;
-  static constexpr index_t panel_pitch = Scratch::side_panels * Scratch::sum_row * factor_group;
 
-  void copy_columns(const Job& job, const Share& share) {
-    void* memory = static_cast<char*>(share.scratch) + Scratch::list_bytes(job.batch);
-    panel_factors = static_cast<Factor*>(memory);
-    point_to_groups(panels, panel_factors, panel_pitch);
-    Factor* factors = panel_factors + groups() * panel_pitch;
+  // From `factors` on, behind the panels.
+  void copy_columns(const Job& job, Factor* factors) {
     for (int i = 0; i <= L::phases; ++i) {
       const Factor** columns = i == 0 ? x : operands[i - 1];
       const index_t width = i == 0 ? job.inputs : job.units, pitch = column_pitch(width);
