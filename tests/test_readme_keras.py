@@ -23,9 +23,8 @@ PLACES: dict[str, list[Any]] = {
     "files": [models, pyrnn.Model, pyrnn],
     "data": [pyrnn],
 }
-ROWS = {
-    cells[0]: cells[1:] for cells in re.findall(r"^\| ([a-z ]+) \| (.*?) \| (.*?) \| (.*?) \|$", README, re.MULTILINE)
-}
+_ROW = re.compile(r"^\| ([a-z ]+) \| (.*?) \| (.*?) \| (.*?) \|$", re.MULTILINE)
+ROWS = {cells[0]: cells[1:] for cells in _ROW.findall(SECTION)}
 
 
 def names(cell: str) -> list[str]:
