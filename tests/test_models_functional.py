@@ -261,6 +261,18 @@ def test_deep_models_need_no_deep_stack() -> None:
     assert np.array_equal(model(ones), ones)
 
 
+def test_a_branch_without_a_loss_keeps_its_weights() -> None:
+    x = Input((4, 3))
+    model = Model(x, [Dense(1)(LSTM(4)(x)), Dense(2)(GRU(3, kernel_regularizer="l2", name="idle")(x))])
+    model.compile(optimizer="adam", loss=["mse", None])
+    before = model.get_layer("idle").get_weights()
+    for _ in range(2):
+        model.train_on_batch(random(2, 4, 3), [random(2, 1), random(2, 2)])
+    kernel, *others = model.get_layer("idle").get_weights()
+    assert not np.array_equal(kernel, before[0])  # its penalty alone moves it
+    assert all(np.array_equal(a, b) for a, b in zip(others, before[1:], strict=True))
+
+
 def test_summary_says_what_is_connected(capsys: pytest.CaptureFixture[str]) -> None:
     two_inputs(layers, Input, Model).summary()
     lines = capsys.readouterr().out.splitlines()

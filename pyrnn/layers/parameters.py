@@ -184,6 +184,7 @@ class RecurrentParameter(Parameter):
         self.trainable = True
         self.target = weights
         self.gradients: ops.Gradients | None = None
+        self._no_gradient: Array | None = None
         self._shapes = [array.shape for array in self.arrays()]
         self.parts = self._find_parts()
         self.spans = _join(self.parts)
@@ -202,14 +203,18 @@ class RecurrentParameter(Parameter):
 
     @property
     def flat_gradient(self) -> Array:  # type: ignore[override]
-        if self.gradients is None:
-            raise RuntimeError("flat_gradient: there is no gradient before the first backward pass")
+        if self.gradients is None:  # backward has not come here: nothing depends on the weights, as far as it goes
+            if self._no_gradient is None:
+                self._no_gradient = np.zeros_like(self.weights.flat)
+            return self._no_gradient
         flat: Array = self.gradients.flat
         return flat
 
     def zero_gradient(self) -> None:
         if self.gradients is not None:
             self.gradients.clear()
+        elif self._no_gradient is not None:
+            self._no_gradient.fill(0.0)
 
     def arrays(self) -> list[Array]:
         return self._arrays_of(self.weights)
