@@ -1,11 +1,11 @@
 """Recurrent layers beside Keras (on JAX): outputs, states and all gradients, in float64."""
 
-import os
 import warnings
 from typing import Any
 
 import numpy as np
 import pytest
+from helpers.keras_witness import float64, import_keras
 
 from pyrnn import layers
 from pyrnn.layers import Bidirectional, Call, Layer, Run, SlowPathWarning
@@ -27,18 +27,11 @@ SLOW = pytest.mark.filterwarnings("ignore::pyrnn.layers.SlowPathWarning")
 @pytest.fixture(scope="module")
 def keras() -> Any:
     """Keras on JAX in float64; operation by operation, since compiling takes longer than five steps."""
-    os.environ.setdefault("KERAS_BACKEND", "jax")
-    module = pytest.importorskip("keras", reason="Keras is the witness")
-    jax = pytest.importorskip("jax", reason="Keras's gradients come from JAX")
-    if module.backend.backend() != "jax":
-        pytest.skip("Keras runs on another backend than JAX")
-    before = module.config.floatx(), jax.config.jax_enable_x64
-    jax.config.update("jax_enable_x64", True)
-    module.config.set_floatx("float64")
-    with jax.disable_jit():
+    module = import_keras()
+    import jax
+
+    with float64(), jax.disable_jit():
         yield module
-    module.config.set_floatx(before[0])
-    jax.config.update("jax_enable_x64", before[1])
 
 
 def arrays(y: Any) -> list[np.ndarray]:

@@ -59,7 +59,10 @@ class SequenceRunner {
       split_ = forced(force, passes, n_passes);
     } else if (threads != 1 && estimate_ns(work_, {}) >= worth_splitting_ns) {
       const index_t most = get_num_threads();
-      split_ = choose_split(work_, threads > 0 ? std::min(threads, most) : most);
+      const index_t ceiling = threads > 0 ? std::min(threads, most) : most;
+      split_ = choose_split(work_, ceiling);
+      // A tape lies in the caches of those who wrote it: forward is shared where backward will be.
+      if (!backward && first.keeps && !worth_sharing_backward(ceiling)) split_ = {};
     }
     estimate_ns_ = estimate_ns(work_, split_);
     Report& report = last_report();
@@ -131,6 +134,12 @@ class SequenceRunner {
   }
 
  private:
+  bool worth_sharing_backward(index_t ceiling) const {
+    Work work = work_;
+    work.backward = true;
+    return plan(work, ceiling, awake_start_ns).workers() > 1;
+  }
+
   const Segments& segments() const { return passes_[0]->segments; }
 
   // Blocks that go through the three stages of backward together. The fewer, the more of their gradients the caches

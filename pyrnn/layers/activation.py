@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import Any, ClassVar
 
 import numpy as np
@@ -59,11 +60,13 @@ class Activation(Layer):
 class Elementwise(Layer):
     """Base of layers with y = value(x) element by element, and dx = slope(x) dy."""
 
+    @abstractmethod
     def value(self, x: Array) -> Array:
-        raise NotImplementedError
+        """y of x."""
 
+    @abstractmethod
     def slope(self, x: Array) -> Array:
-        raise NotImplementedError
+        """dy / dx at x."""
 
     def forward(self, x: Array, call: Call) -> Array:
         x = self.cast(x)

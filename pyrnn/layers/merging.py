@@ -200,8 +200,9 @@ class Multiply(Merge):
 class _Choice(Merge):
     """Base of Maximum and Minimum: masked steps of an input leave the choice to the others."""
 
+    @abstractmethod
     def choose(self, a: Array, b: Array) -> Array:
-        raise NotImplementedError
+        """Element by element, one of two arrays."""
 
     def merge(self, arrays: list[Array], masks: list[Array | None]) -> tuple[Array, Any]:
         y, mask = arrays[0], masks[0]

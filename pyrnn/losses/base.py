@@ -154,7 +154,8 @@ class Loss:
 
     def loss_and_gradient(self, y_true: Array, y_pred: Array) -> tuple[Array, Array]:
         """The losses (B, ...) of the positions, and (B, ..., N) the gradient of each by its own row of y_pred."""
-        raise NotImplementedError
+        kind = type(self).__name__
+        raise TypeError(f"{kind}: expected a method loss_and_gradient(y_true, y_pred) -> (losses, gradient)")
 
     def _sum(
         self, targets: Array, y_pred: Array, rows: Array | None, scale: float, logits: bool, need_grad: bool

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
@@ -76,9 +77,9 @@ class Confusion(Metric):
         values = self.measure()
         return float(values[0]) if len(values) == 1 else values
 
+    @abstractmethod
     def measure(self) -> Array:
         """The value at each threshold."""
-        raise NotImplementedError
 
 
 class _AtThresholds(Confusion):
@@ -275,9 +276,9 @@ class AUC(Confusion):
             )
         super().gather(y_true, y_pred, mask, weights)
 
-    def result(self) -> Any:
+    def measure(self) -> Array:
         if self.curve == "PR" and self.summation_method == "interpolation":
-            return self._precision_recall()
+            return np.array([self._precision_recall()])
         recall = _divide(self.tp, self.tp + self.fn)
         if self.curve == "ROC":
             x, y = _divide(self.fp, self.fp + self.tn), recall
@@ -288,7 +289,7 @@ class AUC(Confusion):
             "minoring": np.minimum(y[:-1], y[1:]),
             "majoring": np.maximum(y[:-1], y[1:]),
         }[self.summation_method]
-        return float(((x[:-1] - x[1:]) * heights).sum())
+        return np.array([((x[:-1] - x[1:]) * heights).sum()])
 
     def _precision_recall(self) -> float:
         """Between two thresholds, true positives grow in proportion to all positives."""
