@@ -133,7 +133,7 @@ def test_noise_is_drawn_anew_each_step_and_repeats_with_the_seed(name: str) -> N
     def run(step: int, seed: int = 1) -> np.ndarray:
         layer = getattr(layers, name)(0.3, seed=seed)
         layer.build((None, 50, 40))
-        return np.array(layer.forward(x, Call(Run(True, 0, step), 1)))
+        return np.array(layer.forward(x, Call(Run(True, step), 1)))
 
     assert np.array_equal(run(1), run(1))
     assert not np.array_equal(run(1), run(2))

@@ -44,7 +44,7 @@ class Slope:
         self.factors = [rng.standard_normal(y.shape) for y in outputs_of(self.run(self.new_call()))]
 
     def new_call(self) -> Call:
-        call = Call(Run(training=True, seed=0, step=3), key=1)
+        call = Call(Run(training=True, step=3), key=1)
         call.mask = self.mask
         return call
 

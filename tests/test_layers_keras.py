@@ -42,7 +42,7 @@ class Ours:
         self.layer.set_weights(random_weights(shapes, dtype))
 
     def forward(self, training: bool) -> tuple[list[Array], Call]:
-        call = Call(Run(training, 0, 3), key=1)
+        call = Call(Run(training, 3), key=1)
         call.mask = self.case.joined(self.masks)
         y = self.layer.forward(self.case.joined(self.inputs), call, **self.case.options)
         return outputs_of(y), call

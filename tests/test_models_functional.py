@@ -230,6 +230,26 @@ def test_dropout_that_acts_in_predict_too() -> None:
     assert np.array_equal(Model(x, Dropout(0.5)(x))(ones), ones)
 
 
+def test_dropout_on_arrays_draws_anew_in_every_call() -> None:
+    for layer in (Dropout(0.5), LSTM(50, dropout=0.5)):
+        ones = np.ones((2, 3, 50), np.float32)
+        assert not np.array_equal(layer(ones, training=True), layer(ones, training=True))
+        assert np.array_equal(layer(ones), layer(ones))
+
+
+def test_a_loss_does_not_take_over_the_activation_inside_a_recurrent_layer() -> None:
+    keras = import_keras()
+    x, y = random(8, 5, 3), np.eye(4, dtype=np.float32)[np.arange(8) % 4]
+    losses = []
+    for api in (keras, pyrnn):
+        model = api.Sequential([api.Input((5, 3)), api.layers.SimpleRNN(4, activation="relu")])
+        assert model.layers[0].activation in ("relu", keras.activations.relu)
+        model.set_weights([np.full(shape, 0.3, np.float32) for shape in ((3, 4), (4, 4), (4,))])
+        model.compile(optimizer="sgd", loss="categorical_crossentropy")
+        losses.append([float(model.train_on_batch(x, y)) for _ in range(3)])
+    np.testing.assert_allclose(losses[0], losses[1], atol=1e-5)
+
+
 def test_penalty_on_outputs() -> None:
     x = Input((3,))
     y = Dense(2, activity_regularizer="l2")(x)

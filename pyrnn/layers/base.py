@@ -29,14 +29,14 @@ class Run:
     """What all layers of one pass have in common.
 
     training: dropout is active, and what backward needs is kept.
-    seed, step: with the call's key, they choose the dropout masks.
+    step: with the call's key, it chooses the dropout masks.
     memory_budget: what the tape of a recurrent layer may take where the layer itself does not say.
     """
 
-    __slots__ = ("memory_budget", "seed", "step", "training")
+    __slots__ = ("memory_budget", "step", "training")
 
-    def __init__(self, training: bool = False, seed: int = 0, step: int = 0) -> None:
-        self.training, self.seed, self.step = training, seed, step
+    def __init__(self, training: bool = False, step: int = 0) -> None:
+        self.training, self.step = training, step
         self.memory_budget: int | str | None = None
 
 
@@ -144,6 +144,11 @@ class Layer(ABC):
             self.build((batch_size, *check_sizes(kind, "input_shape", input_shape)))
 
     @property
+    def final_activation(self) -> Any:
+        """The activation that the output comes from, which a loss may take over; "linear" where it may not."""
+        return self.activation
+
+    @property
     def budget_shares(self) -> int:
         """How many recurrent layers it has that take their share of a model's memory budget."""
         return 0
@@ -216,7 +221,7 @@ class Layer(ABC):
         shapes: list[Any] = [(None, *array.shape[1:]) for array in arrays]
         self.build(shapes if several else shapes[0])
         acting = bool(training)
-        call = Call(Run(acting, next_seed() if acting else 0))
+        call = Call(Run(acting, step=next_seed() if acting else 0))
         masks = mask if several and isinstance(mask, (list, tuple)) else [mask] + [None] * (len(arrays) - 1)
         masks = [None if m is None else np.asarray(m, bool) for m in masks]
         call.mask = masks if several else masks[0]

@@ -294,6 +294,10 @@ class RNN(Layer):
     def _join_inputs(self, inputs: Any, kwargs: Mapping[str, Any]) -> tuple[Any, Mapping[str, Any]]:
         return join_states(self.name, inputs, kwargs)
 
+    @property
+    def final_activation(self) -> Any:
+        return "linear"  # the cell's is inside its loop
+
     def forward(self, x: Any, call: Call) -> Any:
         several = isinstance(x, list)
         given: Sequence[Array] = ()
@@ -398,6 +402,11 @@ class Recurrent(RNN):
             trainable=given.get("trainable", True),
         )
         super().__init__(cell, **given)
+
+    @property
+    def activation(self) -> Any:
+        """That of the cell."""
+        return self.cell.activation
 
     def __getattr__(self, name: str) -> Any:
         """The cell's arguments and weights: `layer.units`, `layer.dropout`, ..."""

@@ -39,7 +39,6 @@ class TimeDistributed(Layer):
         if getattr(layer, "stateful", False):
             raise ValueError("TimeDistributed: layer: expected a layer without carried state, got stateful=True")
         self.layer = layer
-        self.activation = layer.activation
         kwargs.setdefault("dtype", layer.dtype)
         super().__init__(**kwargs)
 
@@ -68,6 +67,10 @@ class TimeDistributed(Layer):
 
     def trainable_parameters(self) -> list[Any]:
         return self.layer.trainable_parameters() if self.trainable else []
+
+    @property
+    def final_activation(self) -> Any:
+        return self.layer.final_activation
 
     @property
     def budget_shares(self) -> int:

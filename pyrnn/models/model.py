@@ -212,7 +212,7 @@ class Model(Trainer, Layer):
         arrays = [np.asarray(x) for x in inputs]
         self.check_inputs(arrays)
         running = self.new_pass(bool(training))
-        running.run.seed = running.run.step = next_seed() if training or running.acting else 0
+        running.run.step = next_seed() if training or running.acting else 0
         return self.arrange_outputs(running.forward(arrays))
 
     def new_pass(self, training: bool) -> GraphPass:

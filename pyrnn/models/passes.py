@@ -58,7 +58,7 @@ class GraphPass:
         self._penalised = any(place.layer.activity_regularizer is not None for place in self._places)
         self._learning = self._find_learning(run is not None)
         self._last = [self._find_last(value) for value in plan.outputs]
-        self.activations = ["linear" if place is None else place.layer.activation for place in self._last]
+        self.activations = ["linear" if place is None else place.layer.final_activation for place in self._last]
         self._kept: dict[int, Array] = {}
 
     @property
