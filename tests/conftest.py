@@ -7,9 +7,17 @@ import signal
 import pytest
 from helpers.engine import CELLS, DTYPES, TABLES_OF
 
+from pyrnn.utils import set_random_seed
+
 # A run in the background of a script inherits a SIGINT that is ignored; tests of Ctrl-C need Python's own handler.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(autouse=True)
+def seeds() -> None:
+    """Initial weights, dropout and shuffling are the same in every run of a test."""
+    set_random_seed(1)
 
 
 @pytest.fixture(params=list(CELLS), scope="session")

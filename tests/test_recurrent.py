@@ -29,6 +29,7 @@ from pyrnn.layers import (
 )
 from pyrnn.layers.base import deserialize, serialize
 from pyrnn.layers.parameters import Parameter
+from pyrnn.optimizers import Adam
 
 B, T, D, H = 3, 4, 3, 5
 SLOW = pytest.mark.filterwarnings("ignore::pyrnn.layers.SlowPathWarning")
@@ -157,7 +158,7 @@ def test_gradients_are_slopes(name: str, backwards: bool, mask: Any) -> None:
 def test_a_cell_of_ones_own_learns_in_a_model() -> None:
     x = Input((T, D))
     model = Model(x, Dense(1, dtype="float64")(RNN(Leaky())(x)))
-    model.compile(loss="mse", optimizer="adam")
+    model.compile(loss="mse", optimizer=Adam(0.01))
     data = random(64, T, D)
     target = data[:, -1, :1]
     first = model.train_on_batch(data, target)
