@@ -36,11 +36,13 @@ def float64() -> Iterator[None]:
     before = keras.backend.floatx()
     jax.config.update("jax_enable_x64", True)
     keras.backend.set_floatx("float64")
+    keras.config.set_dtype_policy("float64")  # Keras remembers the first it was asked for
     try:
         yield
     finally:
         jax.config.update("jax_enable_x64", False)
         keras.backend.set_floatx(before)
+        keras.config.set_dtype_policy(before)
 
 
 def value_and_gradient(function: Callable[[Any], Any], x: Array) -> tuple[float, Array]:
