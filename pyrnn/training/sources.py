@@ -169,10 +169,18 @@ class _Passes(Source):
 
 
 class ArraySource(_Passes):
-    """Arrays in memory."""
+    """Arrays in memory.
 
-    def __init__(self, owner: str, data: Batch, size: int, steps: int | None = None, seed: int | None = None) -> None:
-        self.data, self.size, self.n = data, size, len(data.x[0])
+    size: samples of a batch; None for 32 or, where steps are given, for as many as make so many steps, as in Keras.
+    """
+
+    def __init__(
+        self, owner: str, data: Batch, size: int | None, steps: int | None = None, seed: int | None = None
+    ) -> None:
+        self.data, self.given_size, self.n = data, size, len(data.x[0])
+        if size is None:
+            size = 32 if steps is None else max(1, -(-self.n // steps))
+        self.size = size
         super().__init__(owner, -(-self.n // size), self.n, steps, seed)
 
     @property
@@ -332,7 +340,7 @@ def make_source(
     indexed = is_indexed(x)
     if not indexed and not is_iterable(x):
         data = shapes.batch(x, y, weights, empty=not shapes.need_y)
-        return ArraySource(shapes.owner, data, 32 if size is None else size, steps, None if seed is None else seed())
+        return ArraySource(shapes.owner, data, size, steps, None if seed is None else seed())
     for argument, value in (("y", y), ("sample_weight", weights), ("batch_size", size)):
         if value is not None:
             raise ValueError(f"{shapes.owner}: {argument}: expected None, since x gives whole batches, got {argument}")

@@ -54,7 +54,7 @@ class Trainer(Predictor):
         x: (N, ...) inputs; a list or dict of arrays for several. Or what gives whole batches (x, y) or
             (x, y, sample_weight): a `utils.PyDataset`, a `data.Dataset`, a generator, any iterable.
         y: (N, ...) targets, a list or dict for several outputs; None where x gives batches.
-        batch_size: samples of a step, 32 where it is not given.
+        batch_size: samples of a step, 32 where it is not given (or what makes steps_per_epoch of the arrays).
         epochs: number of the last epoch; as many passes over the data where initial_epoch is 0.
         verbose: 0 is silent, 1 a progress bar (lines where stdout is no terminal), 2 one line an epoch;
             "auto" is 1.
@@ -171,8 +171,8 @@ class Trainer(Predictor):
         if class_weight is not None:
             rest[2] = class_weights("fit", class_weight, rest[1], rest[2])
         order = None if seed is None else seed()
-        first = ArraySource("fit", Batch(*rest), source.size, source.given_steps, order)
-        return first, ArraySource("fit", Batch(*last), size or source.size, steps)
+        first = ArraySource("fit", Batch(*rest), source.given_size, source.given_steps, order)
+        return first, ArraySource("fit", Batch(*last), size, steps)
 
     def _validation(self, given: Any, size: int | None, steps: int | None) -> Source:
         shapes = self._shapes("fit: validation_data")
